@@ -1,1 +1,69 @@
-fn main() {}
+//! The build chores: `cargo xtask demo | test | ui | bench | dist`.
+
+mod assets;
+mod bench;
+mod browser_target;
+mod demo;
+mod dist;
+mod npm;
+mod postgres;
+mod programs;
+mod steps;
+mod test;
+mod ui;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Sidelight's build chores", disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Build everything and start Bookinfo, its sidecars, the collector and the dashboard
+    Demo {
+        /// Flags of `sidelight demo`: see `cargo xtask demo -- --help`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        flags: Vec<String>,
+    },
+    /// Check everything: format, lints, licences, unit, integration and browser tests
+    Test {
+        /// Run only the steps whose name contains one of these words
+        only: Vec<String>,
+        /// List the steps and stop
+        #[arg(long)]
+        list: bool,
+    },
+    /// Build the dashboard into ui/dist
+    Ui,
+    /// Run the benchmarks against peers
+    Bench {
+        /// Run only the benchmarks whose name contains one of these words
+        only: Vec<String>,
+    },
+    /// Build the release binary with the dashboard inside and pack it into target/dist
+    Dist,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().chore {
+        Chore::Demo { flags } => demo::run(&flags),
+        Chore::Test { only, list } => test::run(&only, list),
+        Chore::Ui => ui::run(),
+        Chore::Bench { only } => bench::run(&only),
+        Chore::Dist => dist::run(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nerror: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
