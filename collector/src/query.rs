@@ -1,0 +1,1 @@
+//! Answers questions from the store: the service graph and traffic over time.

@@ -1,0 +1,1 @@
+//! Append-only revisions of configuration objects.

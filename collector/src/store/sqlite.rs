@@ -1,0 +1,74 @@
+//! The store in one SQLite file.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::SqlitePool;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+
+use super::StoreError;
+
+/// Connections that read at the same time; WAL lets them run beside the writer.
+const READERS_MAX: u32 = 4;
+/// How long a statement waits for the writer of another pool or process.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Migrations of `migrations/sqlite`.
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations/sqlite");
+
+/// One file, one writing connection, several reading ones.
+#[derive(Clone)]
+pub struct SqliteStore {
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+impl SqliteStore {
+    /// Opens or creates the file and brings its schema to this version.
+    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        let place = path.display().to_string();
+        let open = |source| StoreError::Open {
+            place: place.clone(),
+            source,
+        };
+        // FULL, not NORMAL: in WAL mode NORMAL may lose the last commits when the machine goes down, and a batch that
+        // was answered with success must not be lost. Commits are grouped, so one sync serves many batches.
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(BUSY_TIMEOUT)
+            .foreign_keys(true);
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .connect_with(options.clone())
+            .await
+            .map_err(open)?;
+        MIGRATIONS
+            .run(&writer)
+            .await
+            .map_err(|source| StoreError::Migrate {
+                place: place.clone(),
+                source,
+            })?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS_MAX)
+            .connect_with(options.read_only(true))
+            .await
+            .map_err(open)?;
+        Ok(Self { writer, readers })
+    }
+
+    /// The one connection that writes. Keep transactions on it short: telemetry waits behind them.
+    #[must_use]
+    pub fn pool(&self) -> &SqlitePool {
+        &self.writer
+    }
+
+    /// Connections that only read.
+    #[must_use]
+    pub fn readers(&self) -> &SqlitePool {
+        &self.readers
+    }
+}

@@ -1,0 +1,1 @@
+//! The collector's HTTP server: dashboard, JSON API and health.
