@@ -1,0 +1,30 @@
+//! The details service: author, pages, publisher.
+
+use axum::extract::Path;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{books, server};
+
+/// Serves until `shutdown`.
+///
+/// # Errors
+/// The listener broke.
+pub async fn serve(listener: TcpListener, shutdown: CancellationToken) -> std::io::Result<()> {
+    server::serve(listener, router(), shutdown).await
+}
+
+/// Its routes, for serving in another way.
+pub fn router() -> Router {
+    server::basics("Details is healthy").route("/details/{id}", get(details))
+}
+
+async fn details(Path(id): Path<String>) -> Response {
+    match server::product_id(&id) {
+        Ok(id) => Json(books::details(id)).into_response(),
+        Err(refusal) => refusal,
+    }
+}
