@@ -112,37 +112,15 @@ pub struct Load {
 /// The settings are wrong, or the address cannot be listened on.
 pub async fn run(app: App, shutdown: CancellationToken) -> anyhow::Result<()> {
     match app {
-        App::Productpage {
-            listen,
-            outbound,
-            details,
-            reviews,
-            ratings,
-        } => {
+        App::Productpage { listen, outbound, details, reviews, ratings } => {
             let route = outbound.route()?;
-            let config = productpage::Config {
-                details_url: details,
-                reviews_url: reviews,
-                ratings_url: ratings,
-                route,
-            };
+            let config = productpage::Config { details_url: details, reviews_url: reviews, ratings_url: ratings, route };
             productpage::serve(listen.bind().await?, config, shutdown).await?;
         }
         App::Details { listen } => details::serve(listen.bind().await?, shutdown).await?,
-        App::Reviews {
-            listen,
-            outbound,
-            version,
-            ratings,
-            pod_name,
-        } => {
+        App::Reviews { listen, outbound, version, ratings, pod_name } => {
             let route = outbound.route()?;
-            let config = reviews::Config {
-                ratings_url: ratings,
-                route,
-                pod_name,
-                ..reviews::Config::new(version)
-            };
+            let config = reviews::Config { ratings_url: ratings, route, pod_name, ..reviews::Config::new(version) };
             reviews::serve(listen.bind().await?, config, shutdown).await?;
         }
         App::Ratings { listen } => ratings::serve(listen.bind().await?, shutdown).await?,
@@ -154,9 +132,7 @@ pub async fn run(app: App, shutdown: CancellationToken) -> anyhow::Result<()> {
 
 impl Listen {
     async fn bind(&self) -> anyhow::Result<TcpListener> {
-        TcpListener::bind(self.listen)
-            .await
-            .with_context(|| format!("cannot listen on {}", self.listen))
+        TcpListener::bind(self.listen).await.with_context(|| format!("cannot listen on {}", self.listen))
     }
 }
 
@@ -169,13 +145,9 @@ impl Outbound {
 impl Load {
     fn config(&self) -> anyhow::Result<LoadConfig> {
         let seconds = |value: f64, flag: &str| {
-            Duration::try_from_secs_f64(value)
-                .with_context(|| format!("--{flag} takes seconds, not {value}"))
+            Duration::try_from_secs_f64(value).with_context(|| format!("--{flag} takes seconds, not {value}"))
         };
-        let progress = self
-            .progress
-            .map(|every| seconds(every, "progress"))
-            .transpose()?;
+        let progress = self.progress.map(|every| seconds(every, "progress")).transpose()?;
         Ok(LoadConfig {
             urls: self.urls.clone(),
             headers: self.headers.iter().cloned().collect::<HeaderMap>(),
@@ -184,8 +156,7 @@ impl Load {
             count: self.count,
             timeout: seconds(self.timeout, "timeout")?,
             route: self.outbound.route()?,
-            progress: progress
-                .map(|every| (every, (|report| eprintln!("{report}")) as fn(&LoadReport))),
+            progress: progress.map(|every| (every, (|report| eprintln!("{report}")) as fn(&LoadReport))),
         })
     }
 }
@@ -210,13 +181,7 @@ fn parse_version(text: &str) -> Result<reviews::Version, String> {
 
 fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     let (name, value) = text.split_once(':').ok_or("write `name: value`")?;
-    let name = name
-        .trim()
-        .parse()
-        .map_err(|_| format!("`{name}` is not a header's name"))?;
-    let value = value
-        .trim()
-        .parse()
-        .map_err(|_| "the header's value has forbidden characters")?;
+    let name = name.trim().parse().map_err(|_| format!("`{name}` is not a header's name"))?;
+    let value = value.trim().parse().map_err(|_| "the header's value has forbidden characters")?;
     Ok((name, value))
 }

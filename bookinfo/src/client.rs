@@ -42,10 +42,7 @@ impl Route {
         if text.is_empty() {
             return Ok(Self::Direct);
         }
-        let authority = text
-            .strip_prefix("http://")
-            .unwrap_or(text)
-            .trim_end_matches('/');
+        let authority = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
         match authority.parse::<http::uri::Authority>() {
             Ok(a) if a.port().is_some() => Ok(Self::Proxy(authority.to_owned())),
             _ => Err(BadProxy(text.to_owned())),
@@ -118,14 +115,8 @@ impl HttpClient {
     ///
     /// # Errors
     /// There was no whole answer; any status is an answer.
-    pub async fn get(
-        &self,
-        uri: Uri,
-        headers: HeaderMap,
-        timeout: Duration,
-    ) -> Result<Answer, CallError> {
-        self.send(Method::GET, uri, headers, Bytes::new(), timeout)
-            .await
+    pub async fn get(&self, uri: Uri, headers: HeaderMap, timeout: Duration) -> Result<Answer, CallError> {
+        self.send(Method::GET, uri, headers, Bytes::new(), timeout).await
     }
 
     /// As [`HttpClient::get`] for any method and body.
@@ -140,41 +131,24 @@ impl HttpClient {
         body: Bytes,
         timeout: Duration,
     ) -> Result<Answer, CallError> {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(uri)
-            .body(Full::new(body))?;
+        let mut request = Request::builder().method(method).uri(uri).body(Full::new(body))?;
         request.headers_mut().extend(headers);
         let exchange = self.exchange(request);
-        tokio::time::timeout(timeout, exchange)
-            .await
-            .unwrap_or(Err(CallError::Timeout(timeout)))
+        tokio::time::timeout(timeout, exchange).await.unwrap_or(Err(CallError::Timeout(timeout)))
     }
 
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, CallError> {
-        let response = self.inner.request(request).await.map_err(|error| {
-            if error.is_connect() {
-                CallError::Connect(error)
-            } else {
-                CallError::Exchange(error)
-            }
-        })?;
+        let response = self
+            .inner
+            .request(request)
+            .await
+            .map_err(|error| if error.is_connect() { CallError::Connect(error) } else { CallError::Exchange(error) })?;
         let (head, body) = response.into_parts();
         let body = Limited::new(body, ANSWER_BYTES_MAX)
             .collect()
             .await
-            .map_err(|error| {
-                if error.is::<LengthLimitError>() {
-                    CallError::TooLarge
-                } else {
-                    CallError::Body(error)
-                }
-            })?;
-        Ok(Answer {
-            status: head.status,
-            headers: head.headers,
-            body: body.to_bytes(),
-        })
+            .map_err(|error| if error.is::<LengthLimitError>() { CallError::TooLarge } else { CallError::Body(error) })?;
+        Ok(Answer { status: head.status, headers: head.headers, body: body.to_bytes() })
     }
 }
 
@@ -204,20 +178,13 @@ impl tower::Service<Uri> for Connector {
                 .await
                 .map_err(|_| std::io::ErrorKind::TimedOut)??;
             stream.set_nodelay(true)?;
-            Ok(Stream {
-                inner: TokioIo::new(stream),
-                proxied,
-            })
+            Ok(Stream { inner: TokioIo::new(stream), proxied })
         })
     }
 }
 
 fn direct_address(uri: &Uri) -> String {
-    format!(
-        "{}:{}",
-        uri.host().unwrap_or_default(),
-        uri.port_u16().unwrap_or(80)
-    )
+    format!("{}:{}", uri.host().unwrap_or_default(), uri.port_u16().unwrap_or(80))
 }
 
 /// A connection that tells the client whether a proxy is at its other end, which decides the form of the request line.
@@ -233,21 +200,13 @@ impl Connection for Stream {
 }
 
 impl Read for Stream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: ReadBufCursor<'_>,
-    ) -> Poll<std::io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<std::io::Result<()>> {
         Pin::new(&mut self.inner).poll_read(cx, buf)
     }
 }
 
 impl Write for Stream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
         Pin::new(&mut self.inner).poll_write(cx, buf)
     }
 
@@ -279,14 +238,8 @@ mod tests {
 
     #[test]
     fn proxy_addresses_are_read_as_in_http_proxy() {
-        assert_eq!(
-            Route::parse("http://127.1.0.11:15001"),
-            Ok(Route::Proxy("127.1.0.11:15001".into()))
-        );
-        assert_eq!(
-            Route::parse("localhost:15001/"),
-            Ok(Route::Proxy("localhost:15001".into()))
-        );
+        assert_eq!(Route::parse("http://127.1.0.11:15001"), Ok(Route::Proxy("127.1.0.11:15001".into())));
+        assert_eq!(Route::parse("localhost:15001/"), Ok(Route::Proxy("localhost:15001".into())));
         assert_eq!(Route::parse(" "), Ok(Route::Direct));
         assert!(Route::parse("https://a:1").is_err());
         assert!(Route::parse("somewhere").is_err());

@@ -1,12 +1,12 @@
 //! The details service: author, pages, publisher.
 
 use axum::extract::Path;
-use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::server::NotANumber;
 use crate::{books, server};
 
 /// Serves until `shutdown`.
@@ -22,9 +22,6 @@ pub fn router() -> Router {
     server::basics("Details is healthy").route("/details/{id}", get(details))
 }
 
-async fn details(Path(id): Path<String>) -> Response {
-    match server::product_id(&id) {
-        Ok(id) => Json(books::details(id)).into_response(),
-        Err(refusal) => refusal,
-    }
+async fn details(Path(id): Path<String>) -> Result<Json<books::Details>, NotANumber> {
+    Ok(Json(books::details(server::product_id(&id)?)))
 }

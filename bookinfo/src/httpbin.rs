@@ -42,44 +42,23 @@ pub fn router() -> Router {
         .route("/bytes/{count}", get(bytes))
 }
 
-async fn anything(
-    method: Method,
-    uri: Uri,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Json<Value> {
+async fn anything(method: Method, uri: Uri, RawQuery(query): RawQuery, headers: HeaderMap, body: Bytes) -> Json<Value> {
     Json(echo(&method, &uri, query.as_deref(), &headers, &body))
 }
 
 async fn status(Path(code): Path<String>) -> Response {
-    let code = code
-        .parse::<u16>()
-        .ok()
-        .filter(|code| (200..600).contains(code));
+    let code = code.parse::<u16>().ok().filter(|code| (200..600).contains(code));
     match code.and_then(|code| StatusCode::from_u16(code).ok()) {
         Some(status) => status.into_response(),
-        None => server::error(
-            StatusCode::BAD_REQUEST,
-            "a status is a number from 200 to 599",
-        ),
+        None => server::error(StatusCode::BAD_REQUEST, "a status is a number from 200 to 599"),
     }
 }
 
-async fn delay(
-    Path(seconds): Path<String>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Response {
+async fn delay(Path(seconds): Path<String>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
     let Ok(seconds) = seconds.parse::<f64>() else {
         return server::error(StatusCode::BAD_REQUEST, "a delay is a number of seconds");
     };
-    let seconds = if seconds.is_finite() {
-        seconds.clamp(0.0, DELAY_SECONDS_MAX)
-    } else {
-        0.0
-    };
+    let seconds = if seconds.is_finite() { seconds.clamp(0.0, DELAY_SECONDS_MAX) } else { 0.0 };
     tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
     Json(echo(&method, &uri, uri.query(), &headers, &Bytes::new())).into_response()
 }
@@ -93,17 +72,8 @@ async fn bytes(Path(count): Path<String>) -> Response {
     ([(header::CONTENT_TYPE, "application/octet-stream")], body).into_response()
 }
 
-fn echo(
-    method: &Method,
-    uri: &Uri,
-    query: Option<&str>,
-    headers: &HeaderMap,
-    body: &Bytes,
-) -> Value {
-    let host = headers
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok())
-        .unwrap_or_default();
+fn echo(method: &Method, uri: &Uri, query: Option<&str>, headers: &HeaderMap, body: &Bytes) -> Value {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let path_and_query = uri.path_and_query().map_or("/", |whole| whole.as_str());
     let text = String::from_utf8_lossy(body);
     json!({
@@ -118,24 +88,14 @@ fn echo(
 }
 
 fn arguments(query: &str) -> BTreeMap<&str, &str> {
-    query
-        .split('&')
-        .filter(|pair| !pair.is_empty())
-        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-        .collect()
+    query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, ""))).collect()
 }
 
 /// Repeated headers joined as HTTP allows.
 fn header_map(headers: &HeaderMap) -> BTreeMap<&str, String> {
     let join = |name: &header::HeaderName| {
-        let values = headers
-            .get_all(name)
-            .iter()
-            .map(|value| String::from_utf8_lossy(value.as_bytes()));
+        let values = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
         values.collect::<Vec<_>>().join(",")
     };
-    headers
-        .keys()
-        .map(|name| (name.as_str(), join(name)))
-        .collect()
+    headers.keys().map(|name| (name.as_str(), join(name))).collect()
 }

@@ -123,14 +123,10 @@ impl Run {
         let (client, tally) = (self.client.clone(), self.tally.clone());
         let (headers, timeout) = (self.config.headers.clone(), self.config.timeout);
         self.flights.spawn(async move {
-            let answer = client
-                .send(Method::GET, uri, headers, Bytes::new(), timeout)
-                .await;
+            let answer = client.send(Method::GET, uri, headers, Bytes::new(), timeout).await;
             let mut tally = lock(&tally);
             match answer {
-                Ok(answer) => {
-                    tally.answer(answer.status.as_u16(), answer.body.len(), due.elapsed())
-                }
+                Ok(answer) => tally.answer(answer.status.as_u16(), answer.body.len(), due.elapsed()),
                 Err(error) => tally.error(error.kind()),
             }
             drop(slot);
@@ -168,14 +164,8 @@ struct Pace {
 
 impl Pace {
     fn new(start: Instant, rps: Option<f64>, exact: bool) -> Self {
-        let interval = rps
-            .filter(|rps| rps.is_finite() && *rps > 0.0)
-            .map(|rps| Duration::from_secs_f64(1.0 / rps));
-        Self {
-            interval,
-            next: start,
-            exact,
-        }
+        let interval = rps.filter(|rps| rps.is_finite() && *rps > 0.0).map(|rps| Duration::from_secs_f64(1.0 / rps));
+        Self { interval, next: start, exact }
     }
 
     /// The next due time, and how many were left out before it.

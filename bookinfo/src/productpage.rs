@@ -57,11 +57,7 @@ struct Service {
 ///
 /// # Errors
 /// The listener broke.
-pub async fn serve(
-    listener: TcpListener,
-    config: Config,
-    shutdown: CancellationToken,
-) -> std::io::Result<()> {
+pub async fn serve(listener: TcpListener, config: Config, shutdown: CancellationToken) -> std::io::Result<()> {
     server::serve(listener, router(config), shutdown).await
 }
 
@@ -107,10 +103,7 @@ async fn productpage(State(service): State<Service>, headers: HeaderMap) -> Resp
 
 async fn login(body: String) -> Response {
     let Some(user) = session::user_of_form(&body) else {
-        return server::error(
-            StatusCode::BAD_REQUEST,
-            "a user name has 1 to 64 letters, digits or . _ @ -",
-        );
+        return server::error(StatusCode::BAD_REQUEST, "a user name has 1 to 64 letters, digits or . _ @ -");
     };
     back_to_the_page(session::cookie(&user))
 }
@@ -124,59 +117,34 @@ fn back_to_the_page(cookie: String) -> Response {
 }
 
 async fn stylesheet() -> Response {
-    (
-        [(header::CONTENT_TYPE, "text/css; charset=utf-8")],
-        page::STYLE,
-    )
-        .into_response()
+    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], page::STYLE).into_response()
 }
 
 async fn products() -> axum::Json<Vec<books::Product>> {
     axum::Json(books::products())
 }
 
-async fn product_details(
-    State(service): State<Service>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-) -> Response {
+async fn product_details(State(service): State<Service>, Path(id): Path<String>, headers: HeaderMap) -> Response {
     let user = session::user(&headers);
     match server::product_id(&id) {
-        Ok(id) => service
-            .details(id, service.outgoing(&headers, user.as_deref()))
-            .await
-            .into_response(),
-        Err(refusal) => refusal,
+        Ok(id) => service.details(id, service.outgoing(&headers, user.as_deref())).await.into_response(),
+        Err(refusal) => refusal.into_response(),
     }
 }
 
-async fn product_reviews(
-    State(service): State<Service>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-) -> Response {
+async fn product_reviews(State(service): State<Service>, Path(id): Path<String>, headers: HeaderMap) -> Response {
     let user = session::user(&headers);
     match server::product_id(&id) {
-        Ok(id) => service
-            .reviews(id, service.outgoing(&headers, user.as_deref()))
-            .await
-            .into_response(),
-        Err(refusal) => refusal,
+        Ok(id) => service.reviews(id, service.outgoing(&headers, user.as_deref())).await.into_response(),
+        Err(refusal) => refusal.into_response(),
     }
 }
 
-async fn product_ratings(
-    State(service): State<Service>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-) -> Response {
+async fn product_ratings(State(service): State<Service>, Path(id): Path<String>, headers: HeaderMap) -> Response {
     let user = session::user(&headers);
     match server::product_id(&id) {
-        Ok(id) => service
-            .ratings(id, service.outgoing(&headers, user.as_deref()))
-            .await
-            .into_response(),
-        Err(refusal) => refusal,
+        Ok(id) => service.ratings(id, service.outgoing(&headers, user.as_deref())).await.into_response(),
+        Err(refusal) => refusal.into_response(),
     }
 }
 
@@ -193,9 +161,7 @@ impl Service {
 
     async fn details(&self, id: u64, headers: HeaderMap) -> Part {
         let url = format!("{}/details/{id}", self.config.details_url);
-        self.ask(&url, headers)
-            .await
-            .or("Sorry, product details are currently unavailable for this book.")
+        self.ask(&url, headers).await.or("Sorry, product details are currently unavailable for this book.")
     }
 
     async fn reviews(&self, id: u64, headers: HeaderMap) -> Part {
@@ -212,26 +178,18 @@ impl Service {
 
     async fn ratings(&self, id: u64, headers: HeaderMap) -> Part {
         let url = format!("{}/ratings/{id}", self.config.ratings_url);
-        self.ask(&url, headers)
-            .await
-            .or("Sorry, product ratings are currently unavailable for this book.")
+        self.ask(&url, headers).await.or("Sorry, product ratings are currently unavailable for this book.")
     }
 
     async fn ask(&self, url: &str, headers: HeaderMap) -> Part {
         let Ok(uri) = url.parse::<Uri>() else {
-            return Part {
-                answer: None,
-                apology: "",
-            };
+            return Part { answer: None, apology: "" };
         };
         let answer = self.client.get(uri, headers, CALL_TIMEOUT).await;
         if let Err(error) = &answer {
             debug!(url, %error, "no answer");
         }
-        Part {
-            answer: answer.ok(),
-            apology: "",
-        }
+        Part { answer: answer.ok(), apology: "" }
     }
 }
 
@@ -243,9 +201,7 @@ struct Part {
 
 impl Part {
     fn good(&self) -> bool {
-        self.answer
-            .as_ref()
-            .is_some_and(|answer| answer.status == StatusCode::OK)
+        self.answer.as_ref().is_some_and(|answer| answer.status == StatusCode::OK)
     }
 
     fn or(mut self, apology: &'static str) -> Self {
@@ -254,24 +210,15 @@ impl Part {
     }
 
     fn read<T: DeserializeOwned>(&self) -> Result<T, &'static str> {
-        let answer = self
-            .answer
-            .as_ref()
-            .filter(|_| self.good())
-            .ok_or(self.apology)?;
+        let answer = self.answer.as_ref().filter(|_| self.good()).ok_or(self.apology)?;
         serde_json::from_slice(&answer.body).map_err(|_| self.apology)
     }
 
     /// The callee's body when it is good, else its status (500 without any) and the apology.
     fn into_response(self) -> Response {
-        let status = self
-            .answer
-            .as_ref()
-            .map_or(StatusCode::INTERNAL_SERVER_ERROR, |answer| answer.status);
+        let status = self.answer.as_ref().map_or(StatusCode::INTERNAL_SERVER_ERROR, |answer| answer.status);
         match self.answer {
-            Some(answer) if answer.status == StatusCode::OK => {
-                server::raw_json(status, answer.body)
-            }
+            Some(answer) if answer.status == StatusCode::OK => server::raw_json(status, answer.body),
             _ => server::error(status, self.apology),
         }
     }

@@ -52,20 +52,14 @@ mod tests {
     #[test]
     fn copies_trace_context_and_leaves_the_rest() {
         let mut incoming = HeaderMap::new();
-        incoming.insert(
-            "x-b3-traceid",
-            "80f198ee56343ba864fe8b2a57d3eff7".parse().unwrap(),
-        );
+        incoming.insert("x-b3-traceid", "80f198ee56343ba864fe8b2a57d3eff7".parse().unwrap());
         incoming.insert("X-Request-Id", "r-1".parse().unwrap());
         incoming.insert("end-user", "luffy".parse().unwrap());
         incoming.insert("accept", "text/html".parse().unwrap());
         incoming.append("tracestate", "a=1".parse().unwrap());
         incoming.append("tracestate", "b=2".parse().unwrap());
         let outgoing = propagated(&incoming);
-        assert_eq!(
-            outgoing.get("x-b3-traceid").unwrap(),
-            "80f198ee56343ba864fe8b2a57d3eff7"
-        );
+        assert_eq!(outgoing.get("x-b3-traceid").unwrap(), "80f198ee56343ba864fe8b2a57d3eff7");
         assert_eq!(outgoing.get("x-request-id").unwrap(), "r-1");
         assert_eq!(outgoing.get("end-user").unwrap(), "luffy");
         assert_eq!(outgoing.get_all("tracestate").iter().count(), 2);

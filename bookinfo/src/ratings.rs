@@ -38,41 +38,26 @@ pub async fn serve(listener: TcpListener, shutdown: CancellationToken) -> std::i
 
 /// Its routes, for serving in another way.
 pub fn router() -> Router {
-    server::basics("Ratings is healthy").merge(
-        Router::new()
-            .route("/ratings/{id}", get(read).post(post))
-            .with_state(Posted::default()),
-    )
+    server::basics("Ratings is healthy")
+        .merge(Router::new().route("/ratings/{id}", get(read).post(post)).with_state(Posted::default()))
 }
 
 async fn read(State(posted): State<Posted>, Path(id): Path<String>) -> Response {
     let id = match server::product_id(&id) {
         Ok(id) => id,
-        Err(refusal) => return refusal,
+        Err(refusal) => return refusal.into_response(),
     };
-    let posted = posted
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .get(&id)
-        .cloned();
-    Json(Ratings {
-        id,
-        ratings: posted.unwrap_or_else(well_known),
-    })
-    .into_response()
+    let posted = posted.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
+    Json(Ratings { id, ratings: posted.unwrap_or_else(well_known) }).into_response()
 }
 
 async fn post(State(posted): State<Posted>, Path(id): Path<String>, body: String) -> Response {
     let id = match server::product_id(&id) {
         Ok(id) => id,
-        Err(refusal) => return refusal,
+        Err(refusal) => return refusal.into_response(),
     };
     let ratings = match serde_json::from_str::<BTreeMap<String, u8>>(&body) {
-        Ok(ratings)
-            if ratings.len() <= REVIEWERS_MAX && ratings.values().all(|stars| *stars <= 5) =>
-        {
-            ratings
-        }
+        Ok(ratings) if ratings.len() <= REVIEWERS_MAX && ratings.values().all(|stars| *stars <= 5) => ratings,
         _ => return server::error(StatusCode::BAD_REQUEST, "please provide valid ratings JSON"),
     };
     let mut books = posted.lock().unwrap_or_else(PoisonError::into_inner);

@@ -36,11 +36,7 @@ impl Version {
 
     /// v2 waits long and v3 does not, so that a slow ratings service shows in one and not in the other.
     fn ratings_timeout(self) -> Duration {
-        if self == Self::V2 {
-            Duration::from_secs(10)
-        } else {
-            Duration::from_millis(2_500)
-        }
+        if self == Self::V2 { Duration::from_secs(10) } else { Duration::from_millis(2_500) }
     }
 }
 
@@ -103,11 +99,7 @@ struct Service {
 ///
 /// # Errors
 /// The listener broke.
-pub async fn serve(
-    listener: TcpListener,
-    config: Config,
-    shutdown: CancellationToken,
-) -> std::io::Result<()> {
+pub async fn serve(listener: TcpListener, config: Config, shutdown: CancellationToken) -> std::io::Result<()> {
     server::serve(listener, router(config), shutdown).await
 }
 
@@ -115,29 +107,18 @@ pub async fn serve(
 pub fn router(config: Config) -> Router {
     let client = HttpClient::new(config.route.clone());
     let service = Service { config, client };
-    server::basics("Reviews is healthy").merge(
-        Router::new()
-            .route("/reviews/{id}", get(reviews))
-            .with_state(service),
-    )
+    server::basics("Reviews is healthy").merge(Router::new().route("/reviews/{id}", get(reviews)).with_state(service))
 }
 
-async fn reviews(
-    State(service): State<Service>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-) -> Response {
+async fn reviews(State(service): State<Service>, Path(id): Path<String>, headers: HeaderMap) -> Response {
     let id = match server::product_id(&id) {
         Ok(id) => id,
-        Err(refusal) => return refusal,
+        Err(refusal) => return refusal.into_response(),
     };
     let (first, second) = match service.config.version.color() {
         None => (None, None),
         Some(color) => match service.ratings(id, &headers).await {
-            Ok(ratings) => (
-                stars(&ratings, "Reviewer1", color),
-                stars(&ratings, "Reviewer2", color),
-            ),
+            Ok(ratings) => (stars(&ratings, "Reviewer1", color), stars(&ratings, "Reviewer2", color)),
             Err(why) => {
                 debug!(why, "no ratings");
                 (unavailable(), unavailable())
@@ -149,16 +130,8 @@ async fn reviews(
         podname: service.config.pod_name.clone(),
         clustername: service.config.cluster_name.clone(),
         reviews: vec![
-            review(
-                "Reviewer1",
-                "I laughed until the second pair of twins came on, and then I laughed twice as much.",
-                first,
-            ),
-            review(
-                "Reviewer2",
-                "A farce that runs like a clock. Read it aloud, and give every twin another voice.",
-                second,
-            ),
+            review("Reviewer1", "I laughed until the second pair of twins came on, and then I laughed twice as much.", first),
+            review("Reviewer2", "A farce that runs like a clock. Read it aloud, and give every twin another voice.", second),
         ],
     };
     Json(body).into_response()
@@ -170,11 +143,7 @@ impl Service {
             .parse()
             .map_err(|error| format!("`{}`: {error}", self.config.ratings_url))?;
         let timeout = self.config.version.ratings_timeout();
-        let answer = self
-            .client
-            .get(uri, propagated(incoming), timeout)
-            .await
-            .map_err(|error| error.to_string())?;
+        let answer = self.client.get(uri, propagated(incoming), timeout).await.map_err(|error| error.to_string())?;
         if answer.status != StatusCode::OK {
             return Err(format!("status {}", answer.status));
         }
@@ -183,23 +152,14 @@ impl Service {
 }
 
 fn review(reviewer: &str, text: &str, rating: Option<Rating>) -> Review {
-    Review {
-        reviewer: reviewer.to_owned(),
-        text: text.to_owned(),
-        rating,
-    }
+    Review { reviewer: reviewer.to_owned(), text: text.to_owned(), rating }
 }
 
 fn stars(ratings: &Ratings, reviewer: &str, color: &str) -> Option<Rating> {
     let stars = *ratings.ratings.get(reviewer)?;
-    Some(Rating::Stars {
-        stars,
-        color: color.to_owned(),
-    })
+    Some(Rating::Stars { stars, color: color.to_owned() })
 }
 
 fn unavailable() -> Option<Rating> {
-    Some(Rating::Missing {
-        error: "Ratings service is currently unavailable".to_owned(),
-    })
+    Some(Rating::Missing { error: "Ratings service is currently unavailable".to_owned() })
 }

@@ -17,24 +17,15 @@ const REQUEST_BYTES_MAX: usize = 1 << 20;
 ///
 /// # Errors
 /// The listener broke.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    shutdown: CancellationToken,
-) -> std::io::Result<()> {
+pub async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) -> std::io::Result<()> {
     let router = router.layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX));
-    axum::serve(listener, router)
-        .with_graceful_shutdown(shutdown.cancelled_owned())
-        .await
+    axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned()).await
 }
 
 /// `/health` and the answer for paths that do not exist.
 pub(crate) fn basics(health: &'static str) -> Router {
     Router::new()
-        .route(
-            "/health",
-            get(move || async move { Json(json!({ "status": health })) }),
-        )
+        .route("/health", get(move || async move { Json(json!({ "status": health })) }))
         .fallback(|| async { error(StatusCode::NOT_FOUND, "no such page") })
 }
 
@@ -44,16 +35,19 @@ pub(crate) fn error(status: StatusCode, message: &str) -> Response {
 
 /// Passes on JSON that another service made.
 pub(crate) fn raw_json(status: StatusCode, body: impl Into<Body>) -> Response {
-    (
-        status,
-        [(http::header::CONTENT_TYPE, "application/json")],
-        body.into(),
-    )
-        .into_response()
+    (status, [(http::header::CONTENT_TYPE, "application/json")], body.into()).into_response()
 }
 
-/// The id in a path, or the sample's answer when it is not a number.
-pub(crate) fn product_id(text: &str) -> Result<u64, Response> {
-    text.parse()
-        .map_err(|_| error(StatusCode::BAD_REQUEST, "please provide numeric product ID"))
+/// The id in a path.
+pub(crate) fn product_id(text: &str) -> Result<u64, NotANumber> {
+    text.parse().map_err(|_| NotANumber)
+}
+
+/// A product's id that is none.
+pub(crate) struct NotANumber;
+
+impl IntoResponse for NotANumber {
+    fn into_response(self) -> Response {
+        error(StatusCode::BAD_REQUEST, "please provide numeric product ID")
+    }
 }

@@ -30,37 +30,18 @@ async fn start(router: Router) -> Running {
     let address = listener.local_addr().unwrap().to_string();
     let shutdown = CancellationToken::new();
     tokio::spawn(server::serve(listener, router, shutdown.clone()));
-    Running {
-        url: format!("http://{address}"),
-        address,
-        _stop: shutdown.drop_guard(),
-    }
+    Running { url: format!("http://{address}"), address, _stop: shutdown.drop_guard() }
 }
 
 async fn get(url: &str, headers: &[(&'static str, &str)]) -> Answer {
-    let headers: HeaderMap = headers
-        .iter()
-        .map(|(n, v)| (n.parse::<http::HeaderName>().unwrap(), v.parse().unwrap()))
-        .collect();
-    HttpClient::new(Route::Direct)
-        .get(url.parse().unwrap(), headers, 10 * SECOND)
-        .await
-        .unwrap()
+    let headers: HeaderMap = headers.iter().map(|(n, v)| (n.parse::<http::HeaderName>().unwrap(), v.parse().unwrap())).collect();
+    HttpClient::new(Route::Direct).get(url.parse().unwrap(), headers, 10 * SECOND).await.unwrap()
 }
 
 async fn post(url: &str, body: &str) -> Answer {
     let body = Bytes::from(body.to_owned());
     let client = HttpClient::new(Route::Direct);
-    client
-        .send(
-            Method::POST,
-            url.parse().unwrap(),
-            HeaderMap::new(),
-            body,
-            SECOND,
-        )
-        .await
-        .unwrap()
+    client.send(Method::POST, url.parse().unwrap(), HeaderMap::new(), body, SECOND).await.unwrap()
 }
 
 fn json_of(answer: &Answer) -> Value {
@@ -68,11 +49,8 @@ fn json_of(answer: &Answer) -> Value {
 }
 
 fn reviews_asking(version: Version, ratings: &str) -> Router {
-    let config = reviews::Config {
-        ratings_url: ratings.to_owned(),
-        pod_name: "reviews-0".into(),
-        ..reviews::Config::new(version)
-    };
+    let config =
+        reviews::Config { ratings_url: ratings.to_owned(), pod_name: "reviews-0".into(), ..reviews::Config::new(version) };
     reviews::router(config)
 }
 
@@ -80,25 +58,13 @@ fn reviews_asking(version: Version, ratings: &str) -> Router {
 async fn ratings_are_read_posted_and_refused() {
     let ratings = start(ratings::router()).await;
     let url = format!("{}/ratings/0", ratings.url);
-    assert_eq!(
-        json_of(&get(&url, &[]).await),
-        json!({"id": 0, "ratings": {"Reviewer1": 5, "Reviewer2": 4}})
-    );
-    assert_eq!(
-        post(&url, "{\"Reviewer1\": 9}").await.status,
-        StatusCode::BAD_REQUEST
-    );
+    assert_eq!(json_of(&get(&url, &[]).await), json!({"id": 0, "ratings": {"Reviewer1": 5, "Reviewer2": 4}}));
+    assert_eq!(post(&url, "{\"Reviewer1\": 9}").await.status, StatusCode::BAD_REQUEST);
     let posted = json!({"id": 0, "ratings": {"Reviewer1": 1}});
     assert_eq!(json_of(&post(&url, "{\"Reviewer1\": 1}").await), posted);
     assert_eq!(json_of(&get(&url, &[]).await), posted);
-    assert_eq!(
-        get(&format!("{}/ratings/x", ratings.url), &[]).await.status,
-        StatusCode::BAD_REQUEST
-    );
-    assert_eq!(
-        get(&format!("{}/none", ratings.url), &[]).await.status,
-        StatusCode::NOT_FOUND
-    );
+    assert_eq!(get(&format!("{}/ratings/x", ratings.url), &[]).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(get(&format!("{}/none", ratings.url), &[]).await.status, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]
@@ -137,30 +103,14 @@ async fn product_page_shows_details_reviews_and_apologies() {
         ..productpage::Config::default()
     };
     let page = start(productpage::router(config.clone())).await;
-    let answer = get(
-        &format!("{}/productpage", page.url),
-        &[("cookie", "session=luffy")],
-    )
-    .await;
+    let answer = get(&format!("{}/productpage", page.url), &[("cookie", "session=luffy")]).await;
     let html = String::from_utf8(answer.body.to_vec()).unwrap();
-    assert!(
-        html.contains("William Shakespeare")
-            && html.contains("Reviewer2")
-            && html.contains("luffy")
-    );
-    assert_eq!(
-        get(&format!("{}/api/v1/products/0", page.url), &[])
-            .await
-            .status,
-        StatusCode::OK
-    );
+    assert!(html.contains("William Shakespeare") && html.contains("Reviewer2") && html.contains("luffy"));
+    assert_eq!(get(&format!("{}/api/v1/products/0", page.url), &[]).await.status, StatusCode::OK);
     let products = json_of(&get(&format!("{}/api/v1/products", page.url), &[]).await);
     assert_eq!(products[0]["title"], "The Comedy of Errors");
 
-    let alone = productpage::Config {
-        reviews_url: "http://127.0.0.1:1".into(),
-        ..config
-    };
+    let alone = productpage::Config { reviews_url: "http://127.0.0.1:1".into(), ..config };
     let page = start(productpage::router(alone)).await;
     let answer = get(&format!("{}/productpage", page.url), &[]).await;
     assert_eq!(answer.status, StatusCode::OK);
@@ -187,45 +137,20 @@ async fn login_sets_the_user_whom_callees_see() {
     };
     let page = start(productpage::router(config)).await;
     let answer = post(&format!("{}/login", page.url), "username=luffy&passwd=any").await;
-    assert_eq!(
-        (answer.status, answer.headers["location"].to_str().unwrap()),
-        (StatusCode::SEE_OTHER, "/productpage")
-    );
-    let cookie = answer.headers["set-cookie"]
-        .to_str()
-        .unwrap()
-        .split(';')
-        .next()
-        .unwrap()
-        .to_owned();
+    assert_eq!((answer.status, answer.headers["location"].to_str().unwrap()), (StatusCode::SEE_OTHER, "/productpage"));
+    let cookie = answer.headers["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
     let url = format!("{}/productpage", page.url);
-    get(
-        &url,
-        &[
-            ("cookie", &cookie),
-            ("end-user", "zoro"),
-            ("x-b3-traceid", "0af7651916cd43dd"),
-        ],
-    )
-    .await;
+    get(&url, &[("cookie", &cookie), ("end-user", "zoro"), ("x-b3-traceid", "0af7651916cd43dd")]).await;
     get(&url, &[("end-user", "zoro")]).await;
-    let seen = seen.lock().unwrap();
+    let seen = seen.lock().unwrap().clone();
     assert_eq!(seen.len(), 4);
     assert_eq!(
         (&seen[0]["end-user"], &seen[0]["x-b3-traceid"]),
-        (
-            &"luffy".parse().unwrap(),
-            &"0af7651916cd43dd".parse().unwrap()
-        )
+        (&"luffy".parse().unwrap(), &"0af7651916cd43dd".parse().unwrap())
     );
     assert_eq!(seen[1]["end-user"], "luffy");
     assert!(seen[2].get("end-user").is_none());
-    assert_eq!(
-        post(&format!("{}/login", page.url), "username=<b>")
-            .await
-            .status,
-        StatusCode::BAD_REQUEST
-    );
+    assert_eq!(post(&format!("{}/login", page.url), "username=<b>").await.status, StatusCode::BAD_REQUEST);
 }
 
 #[tokio::test]
@@ -244,10 +169,7 @@ async fn failing_reviews_are_asked_twice_and_failing_details_once() {
     };
     let page = start(productpage::router(config)).await;
     get(&format!("{}/productpage", page.url), &[]).await;
-    assert_eq!(
-        *paths.lock().unwrap(),
-        ["/details/0", "/reviews/0", "/reviews/0"]
-    );
+    assert_eq!(*paths.lock().unwrap(), ["/details/0", "/reviews/0", "/reviews/0"]);
 }
 
 #[tokio::test]
@@ -260,20 +182,11 @@ async fn calls_through_a_proxy_carry_the_whole_url() {
         "{\"id\":0,\"ratings\":{\"Reviewer1\":3}}"
     }))
     .await;
-    let config = reviews::Config {
-        route: Route::Proxy(proxy.address.clone()),
-        ..reviews::Config::new(Version::V2)
-    };
+    let config = reviews::Config { route: Route::Proxy(proxy.address.clone()), ..reviews::Config::new(Version::V2) };
     let reviews = start(reviews::router(config)).await;
     let body = json_of(&get(&format!("{}/reviews/7", reviews.url), &[]).await);
     assert_eq!(body["reviews"][0]["rating"]["stars"], 3);
-    assert_eq!(
-        *asked.lock().unwrap(),
-        [(
-            "http://ratings:9080/ratings/7".to_owned(),
-            "ratings:9080".to_owned()
-        )]
-    );
+    assert_eq!(*asked.lock().unwrap(), [("http://ratings:9080/ratings/7".to_owned(), "ratings:9080".to_owned())]);
 }
 
 #[tokio::test]
@@ -281,37 +194,13 @@ async fn httpbin_echoes_and_obeys() {
     let bin = start(httpbin::router()).await;
     let body = json_of(&get(&format!("{}/anything/a?x=1&y", bin.url), &[("x-a", "b")]).await);
     assert_eq!(body["args"], json!({"x": "1", "y": ""}));
-    assert_eq!(
-        (&body["method"], &body["path"], &body["headers"]["x-a"]),
-        (&json!("GET"), &json!("/anything/a"), &json!("b"))
-    );
-    assert_eq!(
-        json_of(&post(&format!("{}/post", bin.url), "{\"a\":1}").await)["json"],
-        json!({"a": 1})
-    );
-    assert_eq!(
-        get(&format!("{}/status/418", bin.url), &[]).await.status,
-        StatusCode::IM_A_TEAPOT
-    );
-    assert_eq!(
-        get(&format!("{}/status/99", bin.url), &[]).await.status,
-        StatusCode::BAD_REQUEST
-    );
-    assert_eq!(
-        get(&format!("{}/bytes/999999", bin.url), &[])
-            .await
-            .body
-            .len(),
-        102_400
-    );
-    assert_eq!(
-        get(&format!("{}/delay/0.01", bin.url), &[]).await.status,
-        StatusCode::OK
-    );
-    assert_eq!(
-        get(&format!("{}/headers", bin.url), &[]).await.status,
-        StatusCode::OK
-    );
+    assert_eq!((&body["method"], &body["path"], &body["headers"]["x-a"]), (&json!("GET"), &json!("/anything/a"), &json!("b")));
+    assert_eq!(json_of(&post(&format!("{}/post", bin.url), "{\"a\":1}").await)["json"], json!({"a": 1}));
+    assert_eq!(get(&format!("{}/status/418", bin.url), &[]).await.status, StatusCode::IM_A_TEAPOT);
+    assert_eq!(get(&format!("{}/status/99", bin.url), &[]).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(get(&format!("{}/bytes/999999", bin.url), &[]).await.body.len(), 102_400);
+    assert_eq!(get(&format!("{}/delay/0.01", bin.url), &[]).await.status, StatusCode::OK);
+    assert_eq!(get(&format!("{}/headers", bin.url), &[]).await.status, StatusCode::OK);
 }
 
 #[tokio::test]
@@ -325,17 +214,11 @@ async fn load_accounts_for_every_request() {
         ..LoadConfig::new(url("/get"))
     };
     let report = load::run(config, CancellationToken::new()).await;
-    assert_eq!(
-        (report.sent, report.answered, report.skipped),
-        (100, 100, 0)
-    );
+    assert_eq!((report.sent, report.answered, report.skipped), (100, 100, 0));
     assert_eq!(report.by_status, [(200, 50), (503, 50)].into());
     assert!(report.elapsed_s >= 0.099, "paced: {}", report.elapsed_s);
 
-    let nobody = LoadConfig {
-        count: Some(3),
-        ..LoadConfig::new("http://127.0.0.1:1/".parse().unwrap())
-    };
+    let nobody = LoadConfig { count: Some(3), ..LoadConfig::new("http://127.0.0.1:1/".parse().unwrap()) };
     let report = load::run(nobody, CancellationToken::new()).await;
     assert_eq!((report.sent, report.answered), (3, 0));
     assert_eq!(report.errors, [("connect".to_owned(), 3)].into());
@@ -345,10 +228,7 @@ async fn load_accounts_for_every_request() {
 async fn load_stops_when_told_and_waits_for_its_flights() {
     let bin = start(httpbin::router()).await;
     let url = format!("{}/delay/0.2", bin.url).parse().unwrap();
-    let config = LoadConfig {
-        rps: Some(50.0),
-        ..LoadConfig::new(url)
-    };
+    let config = LoadConfig { rps: Some(50.0), ..LoadConfig::new(url) };
     let shutdown = CancellationToken::new();
     let running = tokio::spawn(load::run(config, shutdown.clone()));
     tokio::time::sleep(Duration::from_millis(100)).await;

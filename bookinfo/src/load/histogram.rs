@@ -16,12 +16,7 @@ pub struct Histogram {
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self {
-            counts: vec![0; BUCKETS],
-            total: 0,
-            sum_us: 0,
-            max_us: 0,
-        }
+        Self { counts: vec![0; BUCKETS], total: 0, sum_us: 0, max_us: 0 }
     }
 }
 
@@ -49,11 +44,7 @@ impl Histogram {
 
     #[must_use]
     pub fn mean_us(&self) -> f64 {
-        if self.total == 0 {
-            0.0
-        } else {
-            self.sum_us as f64 / self.total as f64
-        }
+        if self.total == 0 { 0.0 } else { self.sum_us as f64 / self.total as f64 }
     }
 
     #[must_use]
@@ -73,11 +64,7 @@ fn bucket(value: u64) -> usize {
 
 fn upper_edge(index: usize) -> u64 {
     let (row, step) = (index as u64 / STEPS, index as u64 % STEPS);
-    if row == 0 {
-        step
-    } else {
-        ((STEPS + step + 1) << (row - 1)) - 1
-    }
+    if row == 0 { step } else { ((STEPS + step + 1) << (row - 1)) - 1 }
 }
 
 #[cfg(test)]
@@ -91,10 +78,7 @@ mod tests {
         for value in 1..1_000_000_u64 {
             let index = bucket(value);
             assert!(index == last || index == last + 1, "{value}");
-            assert!(
-                upper_edge(index) >= value && upper_edge(index) - value <= value / 32,
-                "{value}"
-            );
+            assert!(upper_edge(index) >= value && upper_edge(index) - value <= value / 32, "{value}");
             last = index;
         }
         assert!(bucket(u64::MAX) < BUCKETS);

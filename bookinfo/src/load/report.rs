@@ -49,8 +49,7 @@ impl Tally {
         self.report.answered += 1;
         *self.report.by_status.entry(status).or_default() += 1;
         self.report.body_bytes += bytes as u64;
-        self.histogram
-            .record(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
+        self.histogram.record(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
     }
 
     pub fn error(&mut self, kind: &str) {
@@ -62,11 +61,7 @@ impl Tally {
         let elapsed_s = elapsed.as_secs_f64();
         LoadReport {
             elapsed_s,
-            rate: if elapsed_s > 0.0 {
-                self.report.answered as f64 / elapsed_s
-            } else {
-                0.0
-            },
+            rate: if elapsed_s > 0.0 { self.report.answered as f64 / elapsed_s } else { 0.0 },
             latency_ms: LatencyMs {
                 mean: ms(self.histogram.mean_us()),
                 p50: quantile(0.50),
@@ -85,11 +80,7 @@ fn ms(micros: f64) -> f64 {
 
 impl fmt::Display for LoadReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} sent, {} answered in {:.1} s ({:.1}/s)",
-            self.sent, self.answered, self.elapsed_s, self.rate
-        )?;
+        write!(f, "{} sent, {} answered in {:.1} s ({:.1}/s)", self.sent, self.answered, self.elapsed_s, self.rate)?;
         for (status, count) in &self.by_status {
             write!(f, ", {status}: {count}")?;
         }
@@ -99,13 +90,8 @@ impl fmt::Display for LoadReport {
         if self.skipped > 0 {
             write!(f, ", {} skipped", self.skipped)?;
         }
-        let LatencyMs {
-            p50, p95, p99, max, ..
-        } = self.latency_ms;
-        write!(
-            f,
-            "; ms p50 {p50:.1} p95 {p95:.1} p99 {p99:.1} max {max:.1}"
-        )
+        let LatencyMs { p50, p95, p99, max, .. } = self.latency_ms;
+        write!(f, "; ms p50 {p50:.1} p95 {p95:.1} p99 {p99:.1} max {max:.1}")
     }
 }
 
@@ -122,9 +108,6 @@ mod tests {
         tally.answer(503, 0, Duration::from_millis(5));
         tally.error("connect");
         let text = tally.report(Duration::from_secs(1)).to_string();
-        assert_eq!(
-            text,
-            "3 sent, 2 answered in 1.0 s (2.0/s), 200: 1, 503: 1, connect: 1; ms p50 5.0 p95 5.0 p99 5.0 max 5.0"
-        );
+        assert_eq!(text, "3 sent, 2 answered in 1.0 s (2.0/s), 200: 1, 503: 1, connect: 1; ms p50 5.0 p95 5.0 p99 5.0 max 5.0");
     }
 }

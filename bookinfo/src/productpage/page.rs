@@ -71,9 +71,7 @@ fn header(user: Option<&str>) -> String {
                  autocomplete=\"current-password\"><button class=\"button\">Sign in</button></form>"
             .to_owned(),
     };
-    format!(
-        "<header><a class=\"brand\" href=\"/\"><i></i>Bookinfo</a><nav>{session}</nav></header>"
-    )
+    format!("<header><a class=\"brand\" href=\"/\"><i></i>Bookinfo</a><nav>{session}</nav></header>")
 }
 
 fn details(details: &Result<Details, String>) -> String {
@@ -103,11 +101,7 @@ fn reviews(reviews: &Result<Reviews, String>) -> String {
     let inside = match reviews {
         Ok(reviews) => {
             let mut quotes: String = reviews.reviews.iter().map(review).collect();
-            let _ = write!(
-                quotes,
-                "<p class=\"served\">Reviews served by <code>{}</code></p>",
-                escape(&reviews.podname)
-            );
+            let _ = write!(quotes, "<p class=\"served\">Reviews served by <code>{}</code></p>", escape(&reviews.podname));
             quotes
         }
         Err(apology) => failed("Error fetching product reviews", apology),
@@ -121,11 +115,7 @@ fn review(review: &Review) -> String {
         Some(Rating::Missing { error }) => format!("<p class=\"nostars\">{}</p>", escape(error)),
         Some(Rating::Stars { stars, color }) => stars_line(*stars, color),
     };
-    format!(
-        "<blockquote><p>{}</p>{rating}<footer>{}</footer></blockquote>",
-        escape(&review.text),
-        escape(&review.reviewer)
-    )
+    format!("<blockquote><p>{}</p>{rating}<footer>{}</footer></blockquote>", escape(&review.text), escape(&review.reviewer))
 }
 
 fn stars_line(stars: u8, color: &str) -> String {
@@ -139,10 +129,7 @@ fn stars_line(stars: u8, color: &str) -> String {
 }
 
 fn failed(title: &str, apology: &str) -> String {
-    format!(
-        "<div class=\"failed\"><h3>{title}!</h3><p>{}</p></div>",
-        escape(apology)
-    )
+    format!("<div class=\"failed\"><h3>{title}!</h3><p>{}</p></div>", escape(apology))
 }
 
 fn escape(text: &str) -> String {
@@ -174,34 +161,15 @@ mod tests {
             reviews: vec![Review {
                 reviewer: "A & B".into(),
                 text: "<script>".into(),
-                rating: Some(Rating::Stars {
-                    stars: 4,
-                    color: "red".into(),
-                }),
+                rating: Some(Rating::Stars { stars: 4, color: "red".into() }),
             }],
         };
         let product = crate::books::product(0).unwrap();
-        let view = View {
-            product: &product,
-            user: Some("luffy"),
-            details: Err("Sorry".into()),
-            reviews: Ok(reviews),
-        };
+        let view = View { product: &product, user: Some("luffy"), details: Err("Sorry".into()), reviews: Ok(reviews) };
         let html = productpage(&view);
-        assert!(
-            html.contains("&lt;script&gt;")
-                && html.contains("A &amp; B")
-                && html.contains("&lt;pod&gt;")
-        );
-        assert!(
-            html.contains(
-                "<p class=\"stars red\" aria-label=\"4 of 5 stars\">★★★★<span>★</span></p>"
-            )
-        );
-        assert!(
-            html.contains("Error fetching product details!")
-                && html.contains("Signed in as <b>luffy</b>")
-        );
+        assert!(html.contains("&lt;script&gt;") && html.contains("A &amp; B") && html.contains("&lt;pod&gt;"));
+        assert!(html.contains("<p class=\"stars red\" aria-label=\"4 of 5 stars\">★★★★<span>★</span></p>"));
+        assert!(html.contains("Error fetching product details!") && html.contains("Signed in as <b>luffy</b>"));
         assert!(!html.contains("<script"));
     }
 }
