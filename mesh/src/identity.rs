@@ -29,11 +29,7 @@ pub enum IdentityError {
     #[error("node id `{id}` has `{found}` where an IP address belongs")]
     Ip { id: String, found: String },
     #[error("node metadata `{key}` is `{found}`, expected {expected}")]
-    Metadata {
-        key: &'static str,
-        found: String,
-        expected: &'static str,
-    },
+    Metadata { key: &'static str, found: String, expected: &'static str },
 }
 
 /// What stands behind the node: a sidecar beside one application, or a gateway.
@@ -90,9 +86,7 @@ impl WorkloadType {
     /// Reads the type out of `kubernetes://apis/apps/v1/namespaces/<namespace>/<type>s/<workload>`.
     #[must_use]
     pub fn from_owner(owner: &str, workload: &str) -> Self {
-        let trimmed = owner
-            .strip_suffix(workload)
-            .and_then(|o| o.strip_suffix("s/"));
+        let trimmed = owner.strip_suffix(workload).and_then(|o| o.strip_suffix("s/"));
         match trimmed.and_then(|o| o.rsplit('/').next()) {
             Some("pod") => Self::Pod,
             Some("deployment") => Self::Deployment,
@@ -105,32 +99,20 @@ impl WorkloadType {
     /// The owner as it is rebuilt for peers; `None` for an unknown type.
     #[must_use]
     pub fn to_owner_url(self, namespace: &str, workload: &str) -> Option<String> {
-        (self != Self::Unknown).then(|| {
-            format!(
-                "kubernetes://apis/apps/v1/namespaces/{namespace}/{}s/{workload}",
-                self.as_str()
-            )
-        })
+        (self != Self::Unknown).then(|| format!("kubernetes://apis/apps/v1/namespaces/{namespace}/{}s/{workload}", self.as_str()))
     }
 }
 
 /// Canonical service of a workload: the first of three labels, else the workload's name.
 #[must_use]
 pub fn canonical_service(labels: &BTreeMap<String, String>, workload: &str) -> String {
-    first_of(labels, &[CANONICAL_NAME, APP_LABELS[0], APP_LABELS[1]])
-        .unwrap_or(workload)
-        .to_owned()
+    first_of(labels, &[CANONICAL_NAME, APP_LABELS[0], APP_LABELS[1]]).unwrap_or(workload).to_owned()
 }
 
 /// Canonical revision of a workload: the first of three labels, else `latest`.
 #[must_use]
 pub fn canonical_revision(labels: &BTreeMap<String, String>) -> String {
-    first_of(
-        labels,
-        &[CANONICAL_REVISION, VERSION_LABELS[0], VERSION_LABELS[1]],
-    )
-    .unwrap_or(LATEST)
-    .to_owned()
+    first_of(labels, &[CANONICAL_REVISION, VERSION_LABELS[0], VERSION_LABELS[1]]).unwrap_or(LATEST).to_owned()
 }
 
 /// Value of the app label; empty when there is none.
@@ -142,18 +124,11 @@ pub fn app_of(labels: &BTreeMap<String, String>) -> String {
 /// Value of the version label; empty when there is none.
 #[must_use]
 pub fn version_of(labels: &BTreeMap<String, String>) -> String {
-    first_of(labels, &VERSION_LABELS)
-        .unwrap_or_default()
-        .to_owned()
+    first_of(labels, &VERSION_LABELS).unwrap_or_default().to_owned()
 }
 
 fn first_of<'a>(labels: &'a BTreeMap<String, String>, names: &[&str]) -> Option<&'a str> {
-    names.iter().find_map(|name| {
-        labels
-            .get(*name)
-            .map(String::as_str)
-            .filter(|value| !value.is_empty())
-    })
+    names.iter().find_map(|name| labels.get(*name).map(String::as_str).filter(|value| !value.is_empty()))
 }
 
 #[cfg(test)]

@@ -29,28 +29,16 @@ pub(super) fn scalar(value: &Value) -> Option<String> {
 /// String-to-string map such as `LABELS`.
 pub(super) fn string_map(map: &Map<String, Value>, key: &str) -> BTreeMap<String, String> {
     let entries = map.get(key).and_then(Value::as_object);
-    entries
-        .into_iter()
-        .flatten()
-        .filter_map(|(k, v)| Some((k.clone(), scalar(v)?)))
-        .collect()
+    entries.into_iter().flatten().filter_map(|(k, v)| Some((k.clone(), scalar(v)?))).collect()
 }
 
 /// Port number, or `default` when the key is absent or empty.
-pub(super) fn port(
-    map: &Map<String, Value>,
-    key: &'static str,
-    default: u16,
-) -> Result<u16, IdentityError> {
+pub(super) fn port(map: &Map<String, Value>, key: &'static str, default: u16) -> Result<u16, IdentityError> {
     let text = text(map, key);
     if text.is_empty() {
         return Ok(default);
     }
-    text.parse().map_err(|_| IdentityError::Metadata {
-        key,
-        found: text,
-        expected: "a port number",
-    })
+    text.parse().map_err(|_| IdentityError::Metadata { key, found: text, expected: "a port number" })
 }
 
 /// JSON that travels as a string, or directly; `T::default()` when absent or empty.
@@ -65,11 +53,7 @@ pub(super) fn embedded<T: serde::de::DeserializeOwned + Default>(
         Some(Value::String(text)) => serde_json::from_str(text),
         Some(other) => serde_json::from_value(other.clone()),
     };
-    parsed.map_err(|_| IdentityError::Metadata {
-        key,
-        found: map[key].to_string(),
-        expected,
-    })
+    parsed.map_err(|_| IdentityError::Metadata { key, found: map[key].to_string(), expected })
 }
 
 /// Writes a text unless it is empty.
@@ -80,10 +64,5 @@ pub(super) fn put(map: &mut Map<String, Value>, key: &str, value: &str) {
 }
 
 pub(super) fn labels_value(labels: &BTreeMap<String, String>) -> Value {
-    Value::Object(
-        labels
-            .iter()
-            .map(|(k, v)| (k.clone(), Value::String(v.clone())))
-            .collect(),
-    )
+    Value::Object(labels.iter().map(|(k, v)| (k.clone(), Value::String(v.clone()))).collect())
 }

@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 
 use super::metadata::{embedded, labels_value, port, put, string_map, text};
 use super::{
-    CANONICAL_NAME, CANONICAL_REVISION, IdentityError, NodeType, PeerIdentity, WorkloadType,
-    app_of, canonical_revision, canonical_service, version_of,
+    CANONICAL_NAME, CANONICAL_REVISION, IdentityError, NodeType, PeerIdentity, WorkloadType, app_of, canonical_revision,
+    canonical_service, version_of,
 };
 
 /// A named port of the instance, as in a pod's container ports.
@@ -39,12 +39,7 @@ pub struct ProxyPorts {
 
 impl Default for ProxyPorts {
     fn default() -> Self {
-        Self {
-            outbound: 15001,
-            status: 15020,
-            readiness: 15021,
-            prometheus: 15090,
-        }
+        Self { outbound: 15001, status: 15020, readiness: 15021, prometheus: 15090 }
     }
 }
 
@@ -134,11 +129,7 @@ struct NodeId {
 
 impl NodeIdentity {
     /// Reads an xDS node. Absent metadata takes the defaults of the field; the id must be well-formed.
-    pub fn from_node(
-        id: &str,
-        cluster: &str,
-        metadata: &Map<String, Value>,
-    ) -> Result<Self, IdentityError> {
+    pub fn from_node(id: &str, cluster: &str, metadata: &Map<String, Value>) -> Result<Self, IdentityError> {
         let parts = parse_id(id)?;
         let name = or(text(metadata, "NAME"), &parts.name);
         let namespace = or(text(metadata, "NAMESPACE"), &parts.namespace);
@@ -171,18 +162,10 @@ impl NodeIdentity {
             istio_version: text(metadata, "ISTIO_VERSION"),
             service_account: text(metadata, "SERVICE_ACCOUNT"),
             interception_mode: or(text(metadata, "INTERCEPTION_MODE"), "REDIRECT"),
-            pod_ports: embedded(
-                metadata,
-                "POD_PORTS",
-                "a JSON list of `{name, containerPort, protocol}`",
-            )?,
+            pod_ports: embedded(metadata, "POD_PORTS", "a JSON list of `{name, containerPort, protocol}`")?,
             ports: proxy_ports(metadata)?,
             app_endpoints: app_endpoints(metadata)?,
-            extra: metadata
-                .iter()
-                .filter(|(k, _)| !KNOWN_KEYS.contains(&k.as_str()))
-                .map(own)
-                .collect(),
+            extra: metadata.iter().filter(|(k, _)| !KNOWN_KEYS.contains(&k.as_str())).map(own).collect(),
         })
     }
 
@@ -203,10 +186,7 @@ impl NodeIdentity {
         }
         let addresses: Vec<String> = self.addresses.iter().map(ToString::to_string).collect();
         put(&mut map, "INSTANCE_IPS", &addresses.join(","));
-        map.insert(
-            "LABELS".to_owned(),
-            labels_value(&self.labels_with_canonical()),
-        );
+        map.insert("LABELS".to_owned(), labels_value(&self.labels_with_canonical()));
         for (key, number) in [
             ("SIDELIGHT_OUTBOUND_PORT", self.ports.outbound),
             ("SIDELIGHT_STATUS_PORT", self.ports.status),
@@ -215,18 +195,8 @@ impl NodeIdentity {
         ] {
             put(&mut map, key, &number.to_string());
         }
-        put_json(
-            &mut map,
-            "POD_PORTS",
-            &self.pod_ports,
-            self.pod_ports.is_empty(),
-        );
-        put_json(
-            &mut map,
-            "SIDELIGHT_APP_ENDPOINTS",
-            &self.app_endpoints,
-            self.app_endpoints.is_empty(),
-        );
+        put_json(&mut map, "POD_PORTS", &self.pod_ports, self.pod_ports.is_empty());
+        put_json(&mut map, "SIDELIGHT_APP_ENDPOINTS", &self.app_endpoints, self.app_endpoints.is_empty());
         map
     }
 
@@ -259,19 +229,13 @@ impl NodeIdentity {
     /// Where the application behind an inbound port listens.
     #[must_use]
     pub fn app_endpoint(&self, port: u16) -> String {
-        self.app_endpoints
-            .get(&port)
-            .cloned()
-            .unwrap_or_else(|| format!("127.0.0.1:{port}"))
+        self.app_endpoints.get(&port).cloned().unwrap_or_else(|| format!("127.0.0.1:{port}"))
     }
 
     /// Port number behind a name of `POD_PORTS`.
     #[must_use]
     pub fn pod_port(&self, name: &str) -> Option<u16> {
-        self.pod_ports
-            .iter()
-            .find(|p| p.name == name)
-            .map(|p| p.container_port)
+        self.pod_ports.iter().find(|p| p.name == name).map(|p| p.container_port)
     }
 
     fn text_fields(&self) -> [(&'static str, &str); 13] {
@@ -295,12 +259,8 @@ impl NodeIdentity {
 
     fn labels_with_canonical(&self) -> BTreeMap<String, String> {
         let mut labels = self.labels.clone();
-        labels
-            .entry(CANONICAL_NAME.to_owned())
-            .or_insert_with(|| self.canonical_service.clone());
-        labels
-            .entry(CANONICAL_REVISION.to_owned())
-            .or_insert_with(|| self.canonical_revision.clone());
+        labels.entry(CANONICAL_NAME.to_owned()).or_insert_with(|| self.canonical_service.clone());
+        labels.entry(CANONICAL_REVISION.to_owned()).or_insert_with(|| self.canonical_revision.clone());
         labels
     }
 }
@@ -310,21 +270,14 @@ fn parse_id(id: &str) -> Result<NodeId, IdentityError> {
     let [node_type, ip, instance, domain] = parts[..] else {
         return Err(IdentityError::Id(id.to_owned()));
     };
-    let (name, namespace) = instance
-        .rsplit_once('.')
-        .ok_or_else(|| IdentityError::Id(id.to_owned()))?;
+    let (name, namespace) = instance.rsplit_once('.').ok_or_else(|| IdentityError::Id(id.to_owned()))?;
     if name.is_empty() || namespace.is_empty() {
         return Err(IdentityError::Id(id.to_owned()));
     }
     Ok(NodeId {
-        node_type: NodeType::parse(node_type).ok_or_else(|| IdentityError::Type {
-            id: id.to_owned(),
-            found: node_type.to_owned(),
-        })?,
-        ip: ip.parse().map_err(|_| IdentityError::Ip {
-            id: id.to_owned(),
-            found: ip.to_owned(),
-        })?,
+        node_type: NodeType::parse(node_type)
+            .ok_or_else(|| IdentityError::Type { id: id.to_owned(), found: node_type.to_owned() })?,
+        ip: ip.parse().map_err(|_| IdentityError::Ip { id: id.to_owned(), found: ip.to_owned() })?,
         name: name.to_owned(),
         namespace: namespace.to_owned(),
         domain: domain.to_owned(),
@@ -346,10 +299,7 @@ fn service_cluster(explicit: &str, candidates: [&str; 2], namespace: &str) -> St
     if !explicit.is_empty() && explicit != "istio-proxy" {
         return explicit.to_owned();
     }
-    let name = candidates
-        .into_iter()
-        .find(|name| !name.is_empty())
-        .unwrap_or("istio-proxy");
+    let name = candidates.into_iter().find(|name| !name.is_empty()).unwrap_or("istio-proxy");
     format!("{name}.{namespace}")
 }
 
@@ -364,11 +314,7 @@ fn proxy_ports(metadata: &Map<String, Value>) -> Result<ProxyPorts, IdentityErro
 }
 
 fn app_endpoints(metadata: &Map<String, Value>) -> Result<BTreeMap<u16, String>, IdentityError> {
-    embedded(
-        metadata,
-        "SIDELIGHT_APP_ENDPOINTS",
-        "a JSON map from port to `address:port`",
-    )
+    embedded(metadata, "SIDELIGHT_APP_ENDPOINTS", "a JSON map from port to `address:port`")
 }
 
 fn put_json<T: Serialize>(map: &mut Map<String, Value>, key: &str, value: &T, empty: bool) {
@@ -378,11 +324,7 @@ fn put_json<T: Serialize>(map: &mut Map<String, Value>, key: &str, value: &T, em
 }
 
 fn or(value: String, fallback: &str) -> String {
-    if value.is_empty() {
-        fallback.to_owned()
-    } else {
-        value
-    }
+    if value.is_empty() { fallback.to_owned() } else { value }
 }
 
 fn own((key, value): (&String, &Value)) -> (String, Value) {

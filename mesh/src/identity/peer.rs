@@ -38,10 +38,7 @@ impl PeerIdentity {
         put(&mut map, "WORKLOAD_NAME", &self.workload);
         put(&mut map, "CLUSTER_ID", &self.cluster_id);
         put(&mut map, "IDENTITY", &self.identity);
-        if let Some(owner) = self
-            .workload_type
-            .to_owner_url(&self.namespace, &self.workload)
-        {
+        if let Some(owner) = self.workload_type.to_owner_url(&self.namespace, &self.workload) {
             put(&mut map, "OWNER", &owner);
         }
         put(&mut map, "REGION", &self.region);
@@ -81,19 +78,8 @@ impl PeerIdentity {
     /// `filter_metadata.istio.workload` of an endpoint: five fields, the revision empty when it is `latest`.
     #[must_use]
     pub fn to_endpoint_metadata(&self) -> String {
-        let revision = if self.canonical_revision == LATEST {
-            ""
-        } else {
-            &self.canonical_revision
-        };
-        [
-            &self.workload,
-            &self.namespace,
-            &self.canonical_service,
-            revision,
-            &self.cluster_id,
-        ]
-        .join(";")
+        let revision = if self.canonical_revision == LATEST { "" } else { &self.canonical_revision };
+        [&self.workload, &self.namespace, &self.canonical_service, revision, &self.cluster_id].join(";")
     }
 
     /// Reads an endpoint's metadata; `None` when it has fewer than five fields.
@@ -104,9 +90,7 @@ impl PeerIdentity {
             workload: fields.next()?,
             namespace: fields.next()?,
             canonical_service: fields.next()?,
-            canonical_revision: fields
-                .next()
-                .map(|r| if r.is_empty() { LATEST.to_owned() } else { r })?,
+            canonical_revision: fields.next().map(|r| if r.is_empty() { LATEST.to_owned() } else { r })?,
             cluster_id: fields.next()?,
             ..Self::default()
         })
@@ -120,12 +104,7 @@ impl PeerIdentity {
             ("version", &self.version),
         ];
         let mut labels = self.labels.clone();
-        labels.extend(
-            named
-                .iter()
-                .filter(|(_, v)| !v.is_empty())
-                .map(|(k, v)| ((*k).to_owned(), (*v).clone())),
-        );
+        labels.extend(named.iter().filter(|(_, v)| !v.is_empty()).map(|(k, v)| ((*k).to_owned(), (*v).clone())));
         labels
     }
 }

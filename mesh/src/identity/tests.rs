@@ -37,30 +37,10 @@ fn full_metadata_is_read() {
     assert_eq!(node.addresses.len(), 2);
     assert_eq!(node.service_cluster, "productpage.bookinfo");
     assert_eq!(node.workload_type, WorkloadType::Deployment);
-    assert_eq!(
-        (node.app.as_str(), node.version.as_str()),
-        ("productpage", "v1")
-    );
-    assert_eq!(
-        (
-            node.canonical_service.as_str(),
-            node.canonical_revision.as_str()
-        ),
-        ("productpage", "v1")
-    );
-    assert_eq!(
-        (node.cluster_id.as_str(), node.mesh_id.as_str()),
-        ("Kubernetes", "cluster.local")
-    );
-    assert_eq!(
-        node.ports,
-        ProxyPorts {
-            outbound: 16001,
-            status: 15020,
-            readiness: 15021,
-            prometheus: 15090
-        }
-    );
+    assert_eq!((node.app.as_str(), node.version.as_str()), ("productpage", "v1"));
+    assert_eq!((node.canonical_service.as_str(), node.canonical_revision.as_str()), ("productpage", "v1"));
+    assert_eq!((node.cluster_id.as_str(), node.mesh_id.as_str()), ("Kubernetes", "cluster.local"));
+    assert_eq!(node.ports, ProxyPorts { outbound: 16001, status: 15020, readiness: 15021, prometheus: 15090 });
     assert_eq!(node.pod_port("http"), Some(9080));
     assert_eq!(node.app_endpoint(9080), "127.2.0.11:9080");
     assert_eq!(node.app_endpoint(9090), "127.0.0.1:9090");
@@ -70,19 +50,10 @@ fn full_metadata_is_read() {
 #[test]
 fn the_id_alone_is_enough() {
     let node = NodeIdentity::from_node(ID, "istio-proxy", &Map::new()).unwrap();
-    assert_eq!(
-        (node.name.as_str(), node.namespace.as_str()),
-        ("productpage-v1-0", "bookinfo")
-    );
+    assert_eq!((node.name.as_str(), node.namespace.as_str()), ("productpage-v1-0", "bookinfo"));
     assert_eq!(node.workload, "productpage-v1-0");
     assert_eq!(node.service_cluster, "productpage-v1-0.bookinfo");
-    assert_eq!(
-        (
-            node.canonical_service.as_str(),
-            node.canonical_revision.as_str()
-        ),
-        ("productpage-v1-0", "latest")
-    );
+    assert_eq!((node.canonical_service.as_str(), node.canonical_revision.as_str()), ("productpage-v1-0", "latest"));
     assert_eq!(node.interception_mode, "REDIRECT");
 }
 
@@ -90,33 +61,21 @@ fn the_id_alone_is_enough() {
 fn metadata_survives_the_wire() {
     let node = NodeIdentity::from_node(ID, "productpage.bookinfo", &productpage()).unwrap();
     let sent = node.to_metadata();
-    assert_eq!(
-        sent["LABELS"]["service.istio.io/canonical-name"],
-        "productpage"
-    );
+    assert_eq!(sent["LABELS"]["service.istio.io/canonical-name"], "productpage");
     assert_eq!(sent["ENVOY_STATUS_PORT"], "15021");
     let mut received = NodeIdentity::from_node(ID, "productpage.bookinfo", &sent).unwrap();
-    received
-        .labels
-        .retain(|name, _| !name.starts_with("service.istio.io/"));
+    received.labels.retain(|name, _| !name.starts_with("service.istio.io/"));
     assert_eq!(received, node);
 }
 
 #[test]
 fn broken_ids_and_metadata_are_refused() {
-    let refuse = |id: &str, metadata: Value| {
-        NodeIdentity::from_node(id, "", &map(metadata))
-            .unwrap_err()
-            .to_string()
-    };
+    let refuse = |id: &str, metadata: Value| NodeIdentity::from_node(id, "", &map(metadata)).unwrap_err().to_string();
     assert_eq!(
         refuse("sidecar~1.2.3.4~a.b", json!({})),
         "node id `sidecar~1.2.3.4~a.b` is not `<type>~<ip>~<name>.<namespace>~<domain>`"
     );
-    assert_eq!(
-        refuse("sidecar~x~a.b~d", json!({})),
-        "node id `sidecar~x~a.b~d` has `x` where an IP address belongs"
-    );
+    assert_eq!(refuse("sidecar~x~a.b~d", json!({})), "node id `sidecar~x~a.b~d` has `x` where an IP address belongs");
     assert_eq!(
         refuse("ztunnel~1.2.3.4~a.b~d", json!({})),
         "node id `ztunnel~1.2.3.4~a.b~d` has type `ztunnel`, expected `sidecar` or `router`"
@@ -156,23 +115,14 @@ fn the_exchanged_struct_has_istios_shape() {
 
 #[test]
 fn an_empty_peer_is_an_empty_labels_struct() {
-    assert_eq!(
-        Value::Object(PeerIdentity::default().to_exchange()),
-        json!({"LABELS": {}})
-    );
-    assert_eq!(
-        PeerIdentity::from_exchange(&Map::new()),
-        PeerIdentity::default()
-    );
+    assert_eq!(Value::Object(PeerIdentity::default().to_exchange()), json!({"LABELS": {}}));
+    assert_eq!(PeerIdentity::from_exchange(&Map::new()), PeerIdentity::default());
 }
 
 #[test]
 fn endpoint_metadata_has_five_fields() {
     let node = NodeIdentity::from_node(ID, "", &productpage()).unwrap();
-    assert_eq!(
-        node.to_peer().to_endpoint_metadata(),
-        "productpage-v1;bookinfo;productpage;v1;Kubernetes"
-    );
+    assert_eq!(node.to_peer().to_endpoint_metadata(), "productpage-v1;bookinfo;productpage;v1;Kubernetes");
     let peer = PeerIdentity::from_endpoint_metadata("w;ns;svc;;c1").unwrap();
     assert_eq!(peer.canonical_revision, "latest");
     assert_eq!(peer.to_endpoint_metadata(), "w;ns;svc;;c1");
@@ -181,16 +131,8 @@ fn endpoint_metadata_has_five_fields() {
 
 #[test]
 fn app_kubernetes_io_labels_win() {
-    let labels = [
-        ("app.kubernetes.io/name", "a"),
-        ("app", "b"),
-        ("version", "v2"),
-        ("app.kubernetes.io/version", ""),
-    ];
-    let labels = labels
-        .iter()
-        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-        .collect();
+    let labels = [("app.kubernetes.io/name", "a"), ("app", "b"), ("version", "v2"), ("app.kubernetes.io/version", "")];
+    let labels = labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     assert_eq!(app_of(&labels), "a");
     assert_eq!(version_of(&labels), "v2");
     assert_eq!(canonical_service(&labels, "w"), "a");
@@ -200,13 +142,7 @@ fn app_kubernetes_io_labels_win() {
 #[test]
 fn owners_tell_the_type() {
     let owner = |kind: &str| format!("kubernetes://apis/apps/v1/namespaces/n/{kind}/w");
-    assert_eq!(
-        WorkloadType::from_owner(&owner("cronjobs"), "w"),
-        WorkloadType::CronJob
-    );
-    assert_eq!(
-        WorkloadType::from_owner(&owner("replicasets"), "w"),
-        WorkloadType::Unknown
-    );
+    assert_eq!(WorkloadType::from_owner(&owner("cronjobs"), "w"), WorkloadType::CronJob);
+    assert_eq!(WorkloadType::from_owner(&owner("replicasets"), "w"), WorkloadType::Unknown);
     assert_eq!(WorkloadType::from_owner("", ""), WorkloadType::Unknown);
 }
