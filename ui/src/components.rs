@@ -1,0 +1,8 @@
+//! What more than one page is built of.
+
+pub mod header;
+pub mod help;
+pub mod icons;
+pub mod menu;
+pub mod rail;
+pub mod states;

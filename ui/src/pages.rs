@@ -1,0 +1,6 @@
+//! One module per page.
+
+pub mod config;
+pub mod graph;
+pub mod login;
+pub mod mesh;
