@@ -52,10 +52,7 @@ fn Whole() -> impl IntoView {
 fn Pages() -> impl IntoView {
     let ui = Ui::get();
     let slow_tick = Memo::new(move |_| ui.tick.get() / NAMESPACES_EVERY);
-    provide_context(Namespaces(Feed::new(
-        || Some("/api/namespaces".to_owned()),
-        move || slow_tick.get(),
-    )));
+    provide_context(Namespaces(Feed::new(|| Some("/api/namespaces".to_owned()), move || slow_tick.get())));
     view! {
         <a class="skip" href="#page">{t(Frame::Skip)}</a>
         <div class="frame">

@@ -32,18 +32,11 @@ impl Failure {
     }
 }
 
-pub async fn get<T: DeserializeOwned>(
-    path: &str,
-    abort: Option<&AbortSignal>,
-) -> Result<T, Failure> {
+pub async fn get<T: DeserializeOwned>(path: &str, abort: Option<&AbortSignal>) -> Result<T, Failure> {
     exchange(Method::GET, path, None::<&()>, abort).await
 }
 
-pub async fn send<B: Serialize, T: DeserializeOwned>(
-    method: Method,
-    path: &str,
-    body: &B,
-) -> Result<T, Failure> {
+pub async fn send<B: Serialize, T: DeserializeOwned>(method: Method, path: &str, body: &B) -> Result<T, Failure> {
     exchange(method, path, Some(body), None).await
 }
 
@@ -69,10 +62,7 @@ async fn exchange<B: Serialize, T: DeserializeOwned>(
         took_ms: crate::platform::now_ms() - started,
     };
     // Asking for JSON lets the collector tell a lost session from a page that is opened.
-    let builder = RequestBuilder::new(path)
-        .method(method.clone())
-        .header("accept", "application/json")
-        .abort_signal(abort);
+    let builder = RequestBuilder::new(path).method(method.clone()).header("accept", "application/json").abort_signal(abort);
     let request = match body {
         Some(body) => builder.json(body),
         None => builder.build(),
@@ -86,17 +76,9 @@ async fn exchange<B: Serialize, T: DeserializeOwned>(
     if !response.ok() {
         return Err(refusal(response, failure(status, None, String::new())).await);
     }
-    let text = response
-        .text()
-        .await
-        .map_err(|error| failure(status, None, error.to_string()))?;
-    let text = if text.trim().is_empty() {
-        "null"
-    } else {
-        text.as_str()
-    };
-    serde_json::from_str(text)
-        .map_err(|error| failure(status, None, format!("the answer cannot be read: {error}")))
+    let text = response.text().await.map_err(|error| failure(status, None, error.to_string()))?;
+    let text = if text.trim().is_empty() { "null" } else { text.as_str() };
+    serde_json::from_str(text).map_err(|error| failure(status, None, format!("the answer cannot be read: {error}")))
 }
 
 async fn refusal(response: Response, mut failure: Failure) -> Failure {
@@ -169,10 +151,7 @@ impl<T: DeserializeOwned + PartialEq + Send + Sync + 'static> Feed<T> {
 
     /// A slow answer to the same question is waited for; an answer to an older question is not wanted any more.
     fn fetch(self, path: String, ui: Ui) {
-        if self
-            .flight
-            .with_value(|flight| flight.as_ref().is_some_and(|f| f.path == path))
-        {
+        if self.flight.with_value(|flight| flight.as_ref().is_some_and(|f| f.path == path)) {
             return;
         }
         self.abort();
@@ -180,10 +159,7 @@ impl<T: DeserializeOwned + PartialEq + Send + Sync + 'static> Feed<T> {
             return;
         };
         let signal = abort.signal();
-        self.flight.set_value(Some(Flight {
-            path: path.clone(),
-            abort,
-        }));
+        self.flight.set_value(Some(Flight { path: path.clone(), abort }));
         self.loading.set(true);
         spawn_local(async move {
             let answer = get::<T>(&path, Some(&signal)).await;
@@ -199,11 +175,7 @@ impl<T: DeserializeOwned + PartialEq + Send + Sync + 'static> Feed<T> {
         match answer {
             Ok(value) => {
                 // An equal answer must not redraw anything.
-                if self
-                    .value
-                    .try_with_untracked(|old| old.as_deref() != Some(&value))
-                    == Some(true)
-                {
+                if self.value.try_with_untracked(|old| old.as_deref() != Some(&value)) == Some(true) {
                     self.value.set(Some(Arc::new(value)));
                 }
                 self.of.try_set(Some(path));

@@ -103,18 +103,13 @@ mod tests {
     use super::*;
 
     fn holes(text: &str) -> Vec<usize> {
-        (0..6)
-            .filter(|i| text.contains(&format!("{{{i}}}")))
-            .collect()
+        (0..6).filter(|i| text.contains(&format!("{{{i}}}"))).collect()
     }
 
     fn check<T: Text + std::fmt::Debug>(texts: &[T]) {
         for text in texts {
             assert_eq!(holes(text.english()), holes(text.chinese()), "{text:?}");
-            assert!(
-                !text.english().is_empty() && !text.chinese().is_empty(),
-                "{text:?}"
-            );
+            assert!(!text.english().is_empty() && !text.chinese().is_empty(), "{text:?}");
         }
     }
 

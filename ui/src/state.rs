@@ -114,10 +114,7 @@ impl Ui {
         let mut view = old.clone();
         change(&mut view);
         if view != old {
-            self.go(
-                &format!("{}{}", self.path.get_untracked(), view.query()),
-                step,
-            );
+            self.go(&format!("{}{}", self.path.get_untracked(), view.query()), step);
         }
     }
 
@@ -131,14 +128,9 @@ impl Ui {
     }
 
     pub fn go(self, address: &str, step: Step) {
-        let options = NavigateOptions {
-            resolve: false,
-            replace: step == Step::Replace,
-            scroll: false,
-            ..NavigateOptions::default()
-        };
-        self.navigate
-            .with_value(|navigate| navigate(address, options));
+        let options =
+            NavigateOptions { resolve: false, replace: step == Step::Replace, scroll: false, ..NavigateOptions::default() };
+        self.navigate.with_value(|navigate| navigate(address, options));
     }
 
     pub fn set_theme(self, theme: Theme) {
@@ -180,12 +172,7 @@ impl Namespaces {
     }
 
     pub fn names(self) -> Vec<String> {
-        self.0.value.with(|list| {
-            list.iter()
-                .flat_map(|list| list.iter())
-                .map(|n| n.name.clone())
-                .collect()
-        })
+        self.0.value.with(|list| list.iter().flat_map(|list| list.iter()).map(|n| n.name.clone()).collect())
     }
 
     /// What a request must name: the chosen ones, or all that exist; `None` while that is not known.
@@ -209,8 +196,5 @@ fn first_theme() -> Theme {
 
 /// The reader's last choice, else the browser's language.
 pub fn first_language() -> Language {
-    platform::stored(LANGUAGE_KEY)
-        .or_else(platform::browser_language)
-        .and_then(|tag| Language::parse(&tag))
-        .unwrap_or_default()
+    platform::stored(LANGUAGE_KEY).or_else(platform::browser_language).and_then(|tag| Language::parse(&tag)).unwrap_or_default()
 }

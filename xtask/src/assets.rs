@@ -16,16 +16,17 @@ const BROTLI_WINDOW: u32 = 22;
 /// The folder that the collector embeds.
 pub struct Assets {
     dist: PathBuf,
+    compressed: bool,
 }
 
 impl Assets {
     /// Starts with an empty folder: a file of a former build must not be embedded.
-    pub fn create(dist: &Path) -> Result<Self> {
+    pub fn create(dist: &Path, compressed: bool) -> Result<Self> {
         if dist.exists() {
             fs::remove_dir_all(dist).with_context(|| format!("cannot empty {}", dist.display()))?;
         }
         fs::create_dir_all(dist.join("assets")).with_context(|| format!("cannot create {}", dist.display()))?;
-        Ok(Self { dist: dist.to_path_buf() })
+        Ok(Self { dist: dist.to_path_buf(), compressed })
     }
 
     /// Writes `assets/STEM-HASH.EXTENSION` and returns its address from the server's root.
@@ -45,7 +46,7 @@ impl Assets {
         let path = self.dist.join(name);
         let put =
             |path: &Path, content: &[u8]| fs::write(path, content).with_context(|| format!("cannot write {}", path.display()));
-        if compress {
+        if compress && self.compressed {
             put(&with_suffix(&path, ".br"), &brotli(content)?)?;
             put(&with_suffix(&path, ".gz"), &gzip(content)?)?;
         }

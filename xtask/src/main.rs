@@ -41,7 +41,11 @@ enum Chore {
         list: bool,
     },
     /// Build the dashboard into ui/dist
-    Ui,
+    Ui {
+        /// For looking at it while writing it: built in seconds, large, slow, not compressed
+        #[arg(long)]
+        quick: bool,
+    },
     /// Run the benchmarks against peers
     Bench {
         /// Run only the benchmarks whose name contains one of these words
@@ -55,7 +59,8 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().chore {
         Chore::Demo { flags } => demo::run(&flags),
         Chore::Test { only, list } => test::run(&only, list),
-        Chore::Ui => ui::run(),
+        Chore::Ui { quick: false } => ui::run(),
+        Chore::Ui { quick: true } => ui::run_quick(),
         Chore::Bench { only } => bench::run(&only),
         Chore::Dist => dist::run(),
     };

@@ -13,10 +13,27 @@ use crate::npm;
 use crate::steps::{announce, execute};
 use crate::workspace;
 
-const PROFILE: &str = "wasm-release";
+/// A cargo profile, and the folder that cargo names after it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Profile {
+    name: &'static str,
+    folder: &'static str,
+}
+
+const RELEASE: Profile = Profile { name: "wasm-release", folder: "wasm-release" };
+const QUICK: Profile = Profile { name: "dev", folder: "debug" };
 
 pub fn run() -> Result<()> {
-    let wasm = announce("dashboard: compile", compile)?;
+    build(RELEASE)
+}
+
+/// For whoever writes the dashboard: no optimisation and no compression.
+pub fn run_quick() -> Result<()> {
+    build(QUICK)
+}
+
+fn build(profile: Profile) -> Result<()> {
+    let wasm = announce("dashboard: compile", || compile(profile))?;
     let ui = workspace::root().join("ui");
     announce("dashboard: npm packages", || npm::install(&ui))?;
     let inputs = fingerprint(&ui, &wasm)?;
@@ -25,22 +42,22 @@ pub fn run() -> Result<()> {
         println!("    dashboard: nothing changed since the last build");
         return Ok(());
     }
-    announce("dashboard: bundle and compress", || bundle(&ui, &wasm))?;
+    announce("dashboard: bundle and compress", || bundle(&ui, &wasm, profile))?;
     fs::write(&stamp, inputs).with_context(|| format!("cannot write {}", stamp.display()))
 }
 
-fn compile() -> Result<PathBuf> {
+fn compile(profile: Profile) -> Result<PathBuf> {
     let toolchain = browser_target::find()?;
     let (mut cargo, target) = toolchain.cargo();
-    cargo.args(["build", "--locked", "--package", "sidelight-ui", "--lib", "--target", TARGET, "--profile", PROFILE]);
+    cargo.args(["build", "--locked", "--package", "sidelight-ui", "--lib", "--target", TARGET, "--profile", profile.name]);
     execute(&mut cargo)?;
-    Ok(target.join(TARGET).join(PROFILE).join("sidelight_ui.wasm"))
+    Ok(target.join(TARGET).join(profile.folder).join("sidelight_ui.wasm"))
 }
 
-fn bundle(ui: &Path, wasm: &Path) -> Result<()> {
+fn bundle(ui: &Path, wasm: &Path, profile: Profile) -> Result<()> {
     let work = workspace::target().join("ui-bundle");
     fs::create_dir_all(&work).with_context(|| format!("cannot create {}", work.display()))?;
-    let assets = Assets::create(&ui.join("dist"))?;
+    let assets = Assets::create(&ui.join("dist"), profile == RELEASE)?;
 
     bind(wasm, &work)?;
     let wasm_url = assets.add("sidelight", "wasm", &read(&work.join("sidelight_ui_bg.wasm"))?)?;

@@ -67,13 +67,7 @@ fn TypeSwitch() -> impl IntoView {
 #[component]
 fn ThemeButton() -> impl IntoView {
     let ui = Ui::get();
-    let name = move || {
-        t(if ui.theme.get() == Theme::Dark {
-            Frame::ThemeToLight
-        } else {
-            Frame::ThemeToDark
-        })
-    };
+    let name = move || t(if ui.theme.get() == Theme::Dark { Frame::ThemeToLight } else { Frame::ThemeToDark });
     view! {
         <button type="button" class="control square" title=name aria-label=name data-test="theme" on:click=move |_| ui.toggle_theme()>
             {move || view! { <Glyph icon=if ui.theme.get() == Theme::Dark { Icon::Moon } else { Icon::Sun }/> }}

@@ -58,9 +58,7 @@ impl Icon {
             Self::Help => {
                 r#"<circle cx="12" cy="12" r="8.6"/><path d="M9.6 9.6a2.5 2.5 0 1 1 3.6 2.2c-.8.4-1.2.9-1.2 1.8M12 16.6v.1"/>"#
             }
-            Self::Box => {
-                r#"<path d="M12 3.6 19 7.4v9.2l-7 3.8-7-3.8V7.4zM5 7.4l7 3.9 7-3.9M12 11.3v9"/>"#
-            }
+            Self::Box => r#"<path d="M12 3.6 19 7.4v9.2l-7 3.8-7-3.8V7.4zM5 7.4l7 3.9 7-3.9M12 11.3v9"/>"#,
             Self::Down => r#"<path d="m7 10 5 5 5-5"/>"#,
             Self::Eye => {
                 r#"<path d="M2.8 12S6 5.8 12 5.8 21.2 12 21.2 12 18 18.2 12 18.2 2.8 12 2.8 12z"/><circle cx="12" cy="12" r="2.7"/>"#
@@ -108,12 +106,8 @@ impl Icon {
             Self::Operation => r#"<path d="M8 4.8h8l4.2 7.2-4.2 7.2H8L3.8 12z"/>"#,
             Self::Unknown => r#"<circle cx="12" cy="12" r="8" stroke-dasharray="3 3"/>"#,
             Self::Undo => r#"<path d="M9 6 4.5 10.5 9 15M4.5 10.5H15a4.5 4.5 0 0 1 0 9h-2.5"/>"#,
-            Self::Trash => {
-                r#"<path d="M4.5 7h15M9.5 7V4.8h5V7M6.5 7l.9 12.2h9.2L17.5 7M10.3 10.5v5.5M13.7 10.5v5.5"/>"#
-            }
-            Self::History => {
-                r#"<path d="M4.6 12a7.4 7.4 0 1 0 2.2-5.3L4.5 9M4.5 4.5V9H9M12 8v4.2l2.8 1.6"/>"#
-            }
+            Self::Trash => r#"<path d="M4.5 7h15M9.5 7V4.8h5V7M6.5 7l.9 12.2h9.2L17.5 7M10.3 10.5v5.5M13.7 10.5v5.5"/>"#,
+            Self::History => r#"<path d="M4.6 12a7.4 7.4 0 1 0 2.2-5.3L4.5 9M4.5 4.5V9H9M12 8v4.2l2.8 1.6"/>"#,
             Self::Diff => r#"<path d="M8 4.5v9M3.5 9h9M11.5 19h9"/>"#,
             Self::Link => {
                 r#"<path d="M13 5h6v6M19 5l-8.5 8.5M16.5 14v4.5a1 1 0 0 1-1 1h-10a1 1 0 0 1-1-1v-10a1 1 0 0 1 1-1H10"/>"#
@@ -145,9 +139,7 @@ impl Mark {
             Self::Degraded => {
                 r#"<path class="fill" d="M12 2.8c.7 0 1.2.4 1.6 1l8 14.3c.7 1.3-.1 2.9-1.6 2.9H4c-1.5 0-2.3-1.6-1.6-2.9l8-14.3c.4-.6.9-1 1.6-1z"/><path class="cut" d="M12 9v4.8M12 17.2v.3"/>"#
             }
-            Self::Fine => {
-                r#"<circle cx="12" cy="12" r="8.6" class="line"/><path class="line" d="m8.2 12.4 2.6 2.6 5-5.4"/>"#
-            }
+            Self::Fine => r#"<circle cx="12" cy="12" r="8.6" class="line"/><path class="line" d="m8.2 12.4 2.6 2.6 5-5.4"/>"#,
         }
     }
 

@@ -32,8 +32,7 @@ pub fn Menu(
     let root = NodeRef::<html::Div>::new();
     let inside = move |target: Option<web_sys::EventTarget>| {
         let node = target.and_then(|target| target.dyn_into::<Node>().ok());
-        root.get_untracked()
-            .is_some_and(|root| node.is_some_and(|node| root.contains(Some(&node))))
+        root.get_untracked().is_some_and(|root| node.is_some_and(|node| root.contains(Some(&node))))
     };
     let handle = window_event_listener(ev::pointerdown, move |event| {
         if open.get_untracked() && !inside(event.target()) {

@@ -27,13 +27,7 @@ pub fn Rail() -> impl IntoView {
 #[component]
 fn Entry(path: &'static str, icon: Icon, name: Frame) -> impl IntoView {
     let ui = Ui::get();
-    let here = move || {
-        ui.path.with(|p| {
-            p == path
-                || p.strip_prefix(path)
-                    .is_some_and(|rest| rest.starts_with('/'))
-        })
-    };
+    let here = move || ui.path.with(|p| p == path || p.strip_prefix(path).is_some_and(|rest| rest.starts_with('/')));
     view! {
         <a class="entry" class:here=here href=move || ui.link(path) title=t(name) aria-label=t(name)
             aria-current=move || here().then_some("page") data-test=format!("nav{}", path.replace('/', "-"))>

@@ -12,16 +12,9 @@ use crate::platform;
 /// What failed, in words and verbatim, and a way to try again.
 #[component]
 pub fn Failed(#[prop(into)] title: String, failure: Failure, retry: Callback<()>) -> impl IntoView {
-    let answer = if failure.status == 0 {
-        String::new()
-    } else {
-        failure.status.to_string()
-    };
+    let answer = if failure.status == 0 { String::new() } else { failure.status.to_string() };
     let time = format::time_of_day(failure.at_ms, platform::offset_minutes(failure.at_ms));
-    let verbatim = format!(
-        "{}\n{} {}",
-        failure.request, failure.status, failure.message
-    );
+    let verbatim = format!("{}\n{} {}", failure.request, failure.status, failure.message);
     view! {
         <section class="notice" role="alert" data-test="failed">
             <h1><Sign mark=Mark::Failing size=22/>{title}</h1>
@@ -40,13 +33,7 @@ pub fn Failed(#[prop(into)] title: String, failure: Failure, retry: Callback<()>
 #[component]
 pub fn CopyButton(#[prop(into)] text: Signal<String>) -> impl IntoView {
     let copied = RwSignal::new(false);
-    let name = move || {
-        t(if copied.get() {
-            Frame::Copied
-        } else {
-            Frame::Copy
-        })
-    };
+    let name = move || t(if copied.get() { Frame::Copied } else { Frame::Copy });
     let copy = move |_| {
         platform::copy_text(&text.get_untracked());
         copied.set(true);

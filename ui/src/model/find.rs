@@ -33,34 +33,13 @@ pub struct Example {
 }
 
 pub const EXAMPLES: [Example; 7] = [
-    Example {
-        text: "err>1%",
-        meaning: Frame::FindErrors,
-    },
-    Example {
-        text: "rate>5",
-        meaning: Frame::FindRate,
-    },
-    Example {
-        text: "p95>500",
-        meaning: Frame::FindP95,
-    },
-    Example {
-        text: "name=reviews",
-        meaning: Frame::FindName,
-    },
-    Example {
-        text: "ns:bookinfo",
-        meaning: Frame::FindNamespace,
-    },
-    Example {
-        text: "!healthy",
-        meaning: Frame::FindUnhealthy,
-    },
-    Example {
-        text: "!mtls",
-        meaning: Frame::FindPlain,
-    },
+    Example { text: "err>1%", meaning: Frame::FindErrors },
+    Example { text: "rate>5", meaning: Frame::FindRate },
+    Example { text: "p95>500", meaning: Frame::FindP95 },
+    Example { text: "name=reviews", meaning: Frame::FindName },
+    Example { text: "ns:bookinfo", meaning: Frame::FindNamespace },
+    Example { text: "!healthy", meaning: Frame::FindUnhealthy },
+    Example { text: "!mtls", meaning: Frame::FindPlain },
 ];
 
 /// A find text that was understood.
@@ -75,16 +54,8 @@ struct Term {
 
 #[derive(Clone, Debug, PartialEq)]
 enum Test {
-    Number {
-        field: Number,
-        comparison: Comparison,
-        value: f64,
-    },
-    Text {
-        field: TextField,
-        exact: bool,
-        value: String,
-    },
+    Number { field: Number, comparison: Comparison, value: f64 },
+    Text { field: TextField, exact: bool, value: String },
     Is(Quality),
 }
 
@@ -140,20 +111,12 @@ impl fmt::Display for Unknown {
 
 impl Query {
     pub fn parse(text: &str) -> Result<Self, Unknown> {
-        words(text)
-            .iter()
-            .map(|word| term(word))
-            .collect::<Result<_, _>>()
-            .map(Self)
+        words(text).iter().map(|word| term(word)).collect::<Result<_, _>>().map(Self)
     }
 
     /// An empty query finds nothing rather than everything.
     pub fn finds(&self, subject: &Subject) -> bool {
-        !self.0.is_empty()
-            && self
-                .0
-                .iter()
-                .all(|term| term.test.holds(subject) != term.negated)
+        !self.0.is_empty() && self.0.iter().all(|term| term.test.holds(subject) != term.negated)
     }
 }
 
@@ -177,9 +140,7 @@ fn term(word: &str) -> Result<Term, Unknown> {
         Some(rest) => (true, rest),
         None => (false, word),
     };
-    let unknown = || Unknown {
-        word: word.to_owned(),
-    };
+    let unknown = || Unknown { word: word.to_owned() };
     let test = match body.find([':', '=', '>', '<']) {
         Some(at) => field_test(&body[..at], &body[at..]).ok_or_else(unknown)?,
         None if body.is_empty() => return Err(unknown()),
@@ -197,11 +158,7 @@ fn bare(word: &str) -> Test {
         "mtls" => Test::Is(Quality::Mtls),
         "node" => Test::Is(Quality::Node),
         "edge" => Test::Is(Quality::Edge),
-        other => Test::Text {
-            field: TextField::Name,
-            exact: false,
-            value: other.to_owned(),
-        },
+        other => Test::Text { field: TextField::Name, exact: false, value: other.to_owned() },
     }
 }
 
@@ -227,11 +184,7 @@ fn field_test(field: &str, rest: &str) -> Option<Test> {
             Some(value) => (true, value),
             None => (false, rest.strip_prefix(':')?),
         };
-        return (!value.is_empty()).then(|| Test::Text {
-            field: text,
-            exact,
-            value: value.to_ascii_lowercase(),
-        });
+        return (!value.is_empty()).then(|| Test::Text { field: text, exact, value: value.to_ascii_lowercase() });
     }
     let number = match field.as_str() {
         "rate" | "rps" => Number::Rate,
@@ -241,14 +194,8 @@ fn field_test(field: &str, rest: &str) -> Option<Test> {
         "p99" => Number::P99,
         _ => return None,
     };
-    let (operator, comparison) = OPERATORS
-        .into_iter()
-        .find(|(operator, _)| rest.starts_with(operator))?;
-    Some(Test::Number {
-        field: number,
-        comparison,
-        value: quantity(&rest[operator.len()..])?,
-    })
+    let (operator, comparison) = OPERATORS.into_iter().find(|(operator, _)| rest.starts_with(operator))?;
+    Some(Test::Number { field: number, comparison, value: quantity(&rest[operator.len()..])? })
 }
 
 /// A number with an optional unit; durations are milliseconds.
@@ -262,32 +209,16 @@ fn quantity(text: &str) -> Option<f64> {
     } else {
         (text.trim_end_matches('%'), 1.0)
     };
-    digits
-        .parse::<f64>()
-        .ok()
-        .filter(|number| number.is_finite())
-        .map(|number| number * factor)
+    digits.parse::<f64>().ok().filter(|number| number.is_finite()).map(|number| number * factor)
 }
 
 impl Test {
     fn holds(&self, subject: &Subject) -> bool {
         match self {
-            Self::Number {
-                field,
-                comparison,
-                value,
-            } => comparison.holds(field.of(subject), *value),
-            Self::Text {
-                field,
-                exact,
-                value,
-            } => field.of(subject).iter().any(|text| {
+            Self::Number { field, comparison, value } => comparison.holds(field.of(subject), *value),
+            Self::Text { field, exact, value } => field.of(subject).iter().any(|text| {
                 let text = text.to_ascii_lowercase();
-                if *exact {
-                    text == *value
-                } else {
-                    text.contains(value.as_str())
-                }
+                if *exact { text == *value } else { text.contains(value.as_str()) }
             }),
             Self::Is(quality) => quality.holds(subject),
         }
@@ -396,35 +327,15 @@ mod tests {
 
     #[test]
     fn words_that_do_not() {
-        for text in [
-            "err>50%",
-            "rate<5",
-            "name=detail",
-            "ns=book",
-            "healthy",
-            "!mtls",
-            "edge",
-            "failing rate>20",
-            "",
-        ] {
+        for text in ["err>50%", "rate<5", "name=detail", "ns=book", "healthy", "!mtls", "edge", "failing rate>20", ""] {
             assert!(!finds(text), "{text}");
         }
     }
 
     #[test]
     fn names_the_word_that_is_not_understood() {
-        assert_eq!(
-            Query::parse("rate>5 size>3"),
-            Err(Unknown {
-                word: "size>3".into()
-            })
-        );
-        assert_eq!(
-            Query::parse("err>many"),
-            Err(Unknown {
-                word: "err>many".into()
-            })
-        );
+        assert_eq!(Query::parse("rate>5 size>3"), Err(Unknown { word: "size>3".into() }));
+        assert_eq!(Query::parse("err>many"), Err(Unknown { word: "err>many".into() }));
         assert_eq!(Query::parse("!"), Err(Unknown { word: "!".into() }));
     }
 }

@@ -98,55 +98,21 @@ mod tests {
 
     #[test]
     fn rates_have_three_digits() {
-        let shown: Vec<String> = [
-            0.0,
-            0.004,
-            0.25,
-            4.933,
-            14.8,
-            99.96,
-            1344.2,
-            25_300.0,
-            2_500_000.0,
-        ]
-        .into_iter()
-        .map(rate)
-        .collect();
-        assert_eq!(
-            shown,
-            [
-                "0",
-                "<0.01",
-                "0.25",
-                "4.9",
-                "14.8",
-                "100",
-                "1\u{202f}344",
-                "25k",
-                "2.5M"
-            ]
-        );
+        let shown: Vec<String> =
+            [0.0, 0.004, 0.25, 4.933, 14.8, 99.96, 1344.2, 25_300.0, 2_500_000.0].into_iter().map(rate).collect();
+        assert_eq!(shown, ["0", "<0.01", "0.25", "4.9", "14.8", "100", "1\u{202f}344", "25k", "2.5M"]);
     }
 
     #[test]
     fn percent_neither_hides_a_failure_nor_a_success() {
-        let shown: Vec<String> = [0.0, 0.03, 0.1, 26.4, 99.97, 100.0]
-            .into_iter()
-            .map(percent)
-            .collect();
+        let shown: Vec<String> = [0.0, 0.03, 0.1, 26.4, 99.97, 100.0].into_iter().map(percent).collect();
         assert_eq!(shown, ["0", "<0.1", "0.1", "26.4", ">99.9", "100"]);
     }
 
     #[test]
     fn durations_change_their_unit() {
-        let shown: Vec<String> = [0.42, 9.0, 812.4, 2100.0, 45_000.0, 300_000.0]
-            .into_iter()
-            .map(duration)
-            .collect();
-        assert_eq!(
-            shown,
-            ["0.4 ms", "9 ms", "812 ms", "2.1 s", "45 s", "5 min"]
-        );
+        let shown: Vec<String> = [0.42, 9.0, 812.4, 2100.0, 45_000.0, 300_000.0].into_iter().map(duration).collect();
+        assert_eq!(shown, ["0.4 ms", "9 ms", "812 ms", "2.1 s", "45 s", "5 min"]);
     }
 
     #[test]

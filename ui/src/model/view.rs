@@ -109,27 +109,13 @@ impl View {
         let number = |key: &str| get(key).and_then(|word| word.parse::<u64>().ok());
         let words = get("namespaces").unwrap_or_default();
         Self {
-            namespaces: words
-                .split(',')
-                .filter(|word| !word.is_empty())
-                .map(str::to_owned)
-                .collect(),
-            graph_type: get("graphType")
-                .and_then(|word| GraphType::parse(&word))
-                .unwrap_or(default.graph_type),
-            window_s: number("duration")
-                .filter(|s| (10..=7 * 24 * 3600).contains(s))
-                .unwrap_or(default.window_s),
+            namespaces: words.split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect(),
+            graph_type: get("graphType").and_then(|word| GraphType::parse(&word)).unwrap_or(default.graph_type),
+            window_s: number("duration").filter(|s| (10..=7 * 24 * 3600).contains(s)).unwrap_or(default.window_s),
             query_time: get("queryTime").and_then(|word| word.parse().ok()),
-            refresh_s: number("refresh")
-                .filter(|s| (1..=900).contains(s))
-                .unwrap_or(default.refresh_s),
+            refresh_s: number("refresh").filter(|s| (1..=900).contains(s)).unwrap_or(default.refresh_s),
             paused: flag("paused", default.paused),
-            find: get("find")
-                .unwrap_or_default()
-                .chars()
-                .take(FIND_CHARS_MAX)
-                .collect(),
+            find: get("find").unwrap_or_default().chars().take(FIND_CHARS_MAX).collect(),
             label: one_of(get("label"), &EdgeLabel::ALL, EdgeLabel::as_str).unwrap_or_default(),
             namespace_boxes: flag("namespaceBoxes", default.namespace_boxes),
             app_boxes: flag("appBoxes", default.app_boxes),
@@ -137,14 +123,8 @@ impl View {
             services: flag("services", default.services),
             animation: flag("animation", default.animation),
             locks: flag("locks", default.locks),
-            direction: one_of(
-                get("layout"),
-                &[Direction::Down, Direction::Right],
-                Direction::as_str,
-            ),
-            selection: get("node")
-                .map(Selection::Node)
-                .or_else(|| get("edge").map(Selection::Edge)),
+            direction: one_of(get("layout"), &[Direction::Down, Direction::Right], Direction::as_str),
+            selection: get("node").map(Selection::Node).or_else(|| get("edge").map(Selection::Edge)),
         }
     }
 
@@ -161,11 +141,7 @@ impl View {
         if self.label != default.label {
             query.put("label", self.label.as_str());
         }
-        query.flag(
-            "namespaceBoxes",
-            self.namespace_boxes,
-            default.namespace_boxes,
-        );
+        query.flag("namespaceBoxes", self.namespace_boxes, default.namespace_boxes);
         query.flag("appBoxes", self.app_boxes, default.app_boxes);
         query.flag("idle", self.idle, default.idle);
         query.flag("services", self.services, default.services);
@@ -254,18 +230,9 @@ impl Query {
 pub fn percent_encode(text: &str, out: &mut String) {
     for byte in text.bytes() {
         match byte {
-            b'A'..=b'Z'
-            | b'a'..=b'z'
-            | b'0'..=b'9'
-            | b'-'
-            | b'_'
-            | b'.'
-            | b'~'
-            | b','
-            | b':'
-            | b'/'
-            | b'!'
-            | b'*' => out.push(char::from(byte)),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b',' | b':' | b'/' | b'!' | b'*' => {
+                out.push(char::from(byte))
+            }
             _ => out.push_str(&format!("%{byte:02X}")),
         }
     }
@@ -296,10 +263,7 @@ mod tests {
         let mut rest = text.bytes();
         while let Some(byte) = rest.next() {
             if byte == b'%' {
-                let hex: String = [rest.next().unwrap(), rest.next().unwrap()]
-                    .map(char::from)
-                    .iter()
-                    .collect();
+                let hex: String = [rest.next().unwrap(), rest.next().unwrap()].map(char::from).iter().collect();
                 bytes.push(u8::from_str_radix(&hex, 16).unwrap());
             } else {
                 bytes.push(byte);
@@ -345,20 +309,13 @@ mod tests {
 
     #[test]
     fn other_pages_keep_where_and_when() {
-        let view = View {
-            namespaces: vec!["shop".into()],
-            find: "err".into(),
-            ..View::default()
-        };
+        let view = View { namespaces: vec!["shop".into()], find: "err".into(), ..View::default() };
         assert_eq!(view.shared_query(), "?namespaces=shop");
     }
 
     #[test]
     fn nonsense_falls_back() {
-        assert_eq!(
-            read("?duration=abc&refresh=0&graphType=pie&layout=up"),
-            View::default()
-        );
+        assert_eq!(read("?duration=abc&refresh=0&graphType=pie&layout=up"), View::default());
     }
 
     #[test]

@@ -20,16 +20,8 @@ pub fn ListPage() -> impl IntoView {
         Some(format!("/api/config{}", query.finish()))
     };
     let feed = Feed::<ObjectList>::new(path, move || ui.tick.get());
-    let objects = move || {
-        feed.value
-            .get()
-            .map(|list| list.objects.clone())
-            .unwrap_or_default()
-    };
-    let empty = move || {
-        feed.value
-            .with(|list| list.as_ref().is_some_and(|list| list.objects.is_empty()))
-    };
+    let objects = move || feed.value.get().map(|list| list.objects.clone()).unwrap_or_default();
+    let empty = move || feed.value.with(|list| list.as_ref().is_some_and(|list| list.objects.is_empty()));
     view! {
         <div class="page-body">
             <div class="title-row"><h1>{t(ConfigText::Title)}</h1><span class="remark">{move || fill(ConfigText::Objects, &[&objects().len()])}</span></div>
@@ -48,10 +40,7 @@ pub fn ListPage() -> impl IntoView {
 #[component]
 fn Row(object: ObjectSummary) -> impl IntoView {
     let ui = Ui::get();
-    let path = format!(
-        "/config/{}/{}/{}",
-        object.key.kind, object.key.namespace, object.key.name
-    );
+    let path = format!("/config/{}/{}/{}", object.key.kind, object.key.namespace, object.key.name);
     view! { <tr><td>{object.key.kind}</td><td><a href=move || ui.link(&path)>{object.key.name}</a></td><td>{object.key.namespace}</td></tr> }
 }
 

@@ -25,9 +25,7 @@ pub fn Login() -> impl IntoView {
         spawn_local(async move {
             match log_in(token.get_untracked()).await {
                 Ok(session) => ui.session.set(Some(session)),
-                Err(failure) if failure.unauthorized() => {
-                    problem.set(Some(t(Frame::LogInWrong).to_owned()))
-                }
+                Err(failure) if failure.unauthorized() => problem.set(Some(t(Frame::LogInWrong).to_owned())),
                 Err(failure) => problem.set(Some(failure.message)),
             }
             busy.set(false);
@@ -54,7 +52,6 @@ pub fn Login() -> impl IntoView {
 
 /// The answer to the log-in sets the cookie; who that is, is asked afterwards.
 async fn log_in(token: String) -> Result<Session, Failure> {
-    client::send::<_, serde_json::Value>(Method::POST, "/api/login", &LoginRequest { token })
-        .await?;
+    client::send::<_, serde_json::Value>(Method::POST, "/api/login", &LoginRequest { token }).await?;
     client::get("/api/session", None).await
 }

@@ -22,11 +22,7 @@ pub fn FindBox() -> impl IntoView {
             platform::focus_element("page");
         }
     };
-    let problem = move || {
-        Query::parse(&text())
-            .err()
-            .map(|unknown| unknown.to_string())
-    };
+    let problem = move || Query::parse(&text()).err().map(|unknown| unknown.to_string());
     view! {
         <div class="find" class:wrong=move || problem().is_some() role="search">
             <Glyph icon=Icon::Search/>

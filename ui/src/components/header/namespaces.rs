@@ -13,17 +13,11 @@ use crate::state::{Namespaces, Step, Ui};
 pub fn NamespaceMenu() -> impl IntoView {
     let ui = Ui::get();
     let namespaces = Namespaces::get();
-    let label = move || {
-        ui.view
-            .with(|view| view.namespaces.first().cloned())
-            .unwrap_or_else(|| t(Frame::AllNamespaces).to_owned())
-    };
+    let label =
+        move || ui.view.with(|view| view.namespaces.first().cloned()).unwrap_or_else(|| t(Frame::AllNamespaces).to_owned());
     let more = move || {
         let chosen = ui.view.with(|view| view.namespaces.len());
-        let all = namespaces
-            .0
-            .value
-            .with(|list| list.as_ref().map_or(0, |list| list.len()));
+        let all = namespaces.0.value.with(|list| list.as_ref().map_or(0, |list| list.len()));
         match chosen {
             0 if all > 0 => Some(all.to_string()),
             0 | 1 => None,
@@ -47,14 +41,7 @@ pub fn NamespaceMenu() -> impl IntoView {
 
 #[component]
 fn Choices(ui: Ui, namespaces: Namespaces) -> impl IntoView {
-    let list = move || {
-        namespaces
-            .0
-            .value
-            .get()
-            .map(|list| list.as_ref().clone())
-            .unwrap_or_default()
-    };
+    let list = move || namespaces.0.value.get().map(|list| list.as_ref().clone()).unwrap_or_default();
     let all = move || ui.view.with(|view| view.namespaces.is_empty());
     view! {
         <button type="button" class="choice" role="menuitemcheckbox" aria-checked=move || all().to_string()
@@ -73,15 +60,11 @@ fn Choices(ui: Ui, namespaces: Namespaces) -> impl IntoView {
 fn Choice(ui: Ui, namespaces: Namespaces, namespace: Namespace) -> impl IntoView {
     let name = StoredValue::new(namespace.name.clone());
     let on = Signal::derive(move || {
-        ui.view.with(|view| {
-            view.namespaces.is_empty() || name.with_value(|name| view.namespaces.contains(name))
-        })
+        ui.view.with(|view| view.namespaces.is_empty() || name.with_value(|name| view.namespaces.contains(name)))
     });
     let toggle = move |_| {
         let known = namespaces.names();
-        ui.update(Step::Push, |view| {
-            view.toggle_namespace(&name.get_value(), &known)
-        });
+        ui.update(Step::Push, |view| view.toggle_namespace(&name.get_value(), &known));
     };
     let only = move |_| ui.update(Step::Push, |view| view.namespaces = vec![name.get_value()]);
     view! {

@@ -30,10 +30,7 @@ pub fn WindowMenu() -> impl IntoView {
         match until {
             Some(at) => fill(
                 Frame::Until,
-                &[
-                    &window_words(window_s),
-                    &format::time_of_day(at * 1000, platform::offset_minutes(at * 1000)),
-                ],
+                &[&window_words(window_s), &format::time_of_day(at * 1000, platform::offset_minutes(at * 1000))],
             ),
             None => window_words(window_s),
         }
@@ -102,13 +99,7 @@ pub fn LiveControl() -> impl IntoView {
         });
         ui.refresh_now();
     };
-    let name = move || {
-        t(if halted() {
-            Frame::Resume
-        } else {
-            Frame::Pause
-        })
-    };
+    let name = move || t(if halted() { Frame::Resume } else { Frame::Pause });
     view! {
         <div class=class data-test="live">
             <Menu name=t(Frame::RefreshEvery).to_owned() side=Side::Right class="inner" button=ViewFn::from(move || view! { <span class="lamp"></span><b>{word}</b> })>
