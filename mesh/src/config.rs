@@ -2,11 +2,14 @@
 //!
 //! Text becomes objects in [`parse_documents`]; whether they make sense together is told by [`crate::validate`].
 
+mod decode;
 mod destination_rule;
+mod documents;
 mod gateway;
 mod mesh_config;
 mod places;
 mod service;
+mod tree;
 mod value;
 mod virtual_service;
 
@@ -16,6 +19,7 @@ use std::fmt;
 use serde::Deserialize;
 
 pub use destination_rule::*;
+pub use documents::{FINDINGS_MAX, Parsed, ParsedObject, TEXT_BYTES_MAX, parse_documents};
 pub use gateway::*;
 pub use mesh_config::{ConfigObject, MeshConfig, MeshSettings, OutboundPolicy};
 pub use places::{Place, Places, item_path, join_path};

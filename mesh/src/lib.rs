@@ -1,7 +1,9 @@
 //! The mesh's vocabulary, pure and without I/O: it also builds for the browser.
 
+pub mod codes;
 pub mod config;
 pub mod finding;
 pub mod hosts;
 pub mod identity;
+mod nearest;
 pub mod registry;
