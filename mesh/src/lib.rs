@@ -7,3 +7,4 @@ pub mod hosts;
 pub mod identity;
 mod nearest;
 pub mod registry;
+pub mod route;
