@@ -62,16 +62,15 @@ fn bundle(ui: &Path, wasm: &Path, profile: Profile) -> Result<()> {
     bind(wasm, &work)?;
     let wasm_url = assets.add("sidelight", "wasm", &read(&work.join("sidelight_ui_bg.wasm"))?)?;
     let glue_url = assets.add("glue", "js", &read(&work.join("sidelight_ui.js"))?)?;
-    let boot = format!("import init from \"{glue_url}\";\nawait init({{ module_or_path: \"{wasm_url}\" }});\n");
-    let boot_url = assets.add("boot", "js", boot.as_bytes())?;
     let vendor_url = assets.add("vendor", "js", &esbuild(ui, &work)?)?;
+    // Scripts of their own, so that the page needs no inline script and its content policy can forbid them.
+    let boot = fill(&text(&ui.join("js/boot.js"))?, &[("glue", &glue_url), ("wasm", &wasm_url), ("vendor", &vendor_url)])?;
+    let boot_url = assets.add("boot", "js", boot.as_bytes())?;
+    let theme_url = assets.add("theme", "js", &read(&ui.join("js/theme.js"))?)?;
     let css_url = assets.add("sidelight", "css", styles(ui, &assets)?.as_bytes())?;
 
-    let template = fs::read_to_string(ui.join("index.html")).context("cannot read ui/index.html")?;
-    let page = fill(
-        &template,
-        &[("css", &css_url), ("js", &boot_url), ("glue", &glue_url), ("wasm", &wasm_url), ("vendor", &vendor_url)],
-    )?;
+    let urls = [("css", &css_url), ("theme", &theme_url), ("boot", &boot_url), ("glue", &glue_url), ("wasm", &wasm_url)];
+    let page = fill(&text(&ui.join("index.html"))?, &urls.map(|(name, url)| (name, url.as_str())))?;
     assets.finish(&page)
 }
 
@@ -114,18 +113,18 @@ fn styles(ui: &Path, assets: &Assets) -> Result<String> {
     sheets.sort();
     let mut css = String::new();
     for sheet in sheets.iter().filter(|path| path.extension().is_some_and(|e| e == "css")) {
-        css.push_str(&fs::read_to_string(sheet).with_context(|| format!("cannot read {}", sheet.display()))?);
+        css.push_str(&text(sheet)?);
         css.push('\n');
     }
     place_fonts(&css, ui, assets)
 }
 
-/// Replaces every `url(fonts/NAME.woff2)` by the address of that font, taken from the installed font packages.
+/// Replaces every `url("fonts/NAME.woff2")` by the address of that font, taken from the installed font packages.
 fn place_fonts(css: &str, ui: &Path, assets: &Assets) -> Result<String> {
     let mut placed = String::with_capacity(css.len());
     let mut rest = css;
-    while let Some((before, after)) = rest.split_once("url(fonts/") {
-        let Some((name, tail)) = after.split_once(')') else { bail!("a style sheet has an unclosed url(fonts/…") };
+    while let Some((before, after)) = rest.split_once("url(\"fonts/") {
+        let Some((name, tail)) = after.split_once("\")") else { bail!("a style sheet has an unclosed url(\"fonts/…") };
         let stem = name.strip_suffix(".woff2").with_context(|| format!("font `{name}` is not a .woff2 file"))?;
         let url = assets.add(stem, "woff2", &read(&find_font(ui, name)?)?)?;
         placed.push_str(before);
@@ -185,6 +184,10 @@ fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
         }
     }
     Ok(found)
+}
+
+fn text(path: &Path) -> Result<String> {
+    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
