@@ -1,5 +1,6 @@
 //! What more than one page is built of.
 
+pub mod editor;
 pub mod header;
 pub mod help;
 pub mod icons;
