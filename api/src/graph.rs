@@ -273,6 +273,9 @@ pub struct EdgeTraffic {
     /// By response code; `-` when no response was sent.
     #[serde(default)]
     pub responses: BTreeMap<String, Responses>,
+    /// Addition: requests inside the window (bytes for `tcp`), exact where `rates` are rounded.
+    #[serde(default)]
+    pub requests: u64,
 }
 
 /// Shares of one response code, in percent of all requests of the edge.

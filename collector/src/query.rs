@@ -1,1 +1,10 @@
-//! Answers questions from the store: the service graph and traffic over time.
+//! Answers questions about what the store holds: the service graph, traffic over time, the namespaces.
+//!
+//! Everything below is pure: rows of the store and a picture of the mesh go in, the JSON types of `api` come out. Fetching is
+//! done in `web`.
+
+pub mod graph;
+pub mod latency;
+pub mod params;
+pub mod rounding;
+pub mod window;
