@@ -67,11 +67,7 @@ impl EdgeLabels {
     /// The namespaces that the edge touches: of the caller, of the service and of the workload that answered.
     #[must_use]
     pub fn namespaces(&self) -> [&str; 3] {
-        [
-            &self.source_workload_namespace,
-            &self.destination_service_namespace,
-            &self.destination_workload_namespace,
-        ]
+        [&self.source_workload_namespace, &self.destination_service_namespace, &self.destination_workload_namespace]
     }
 }
 
@@ -79,9 +75,5 @@ impl EdgeLabels {
 #[must_use]
 pub fn in_namespaces(namespaces: &[String]) -> EdgeFilter {
     let wanted: HashSet<String> = namespaces.iter().cloned().collect();
-    Arc::new(move |edge| {
-        edge.namespaces()
-            .iter()
-            .any(|namespace| wanted.contains(*namespace))
-    })
+    Arc::new(move |edge| edge.namespaces().iter().any(|namespace| wanted.contains(*namespace)))
 }

@@ -22,23 +22,14 @@ impl PgStore {
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         // The URL may carry a password, so errors name only where the database is.
         let options: sqlx::postgres::PgConnectOptions =
-            url.parse().map_err(|source| StoreError::Open {
-                place: "postgres".to_owned(),
-                source,
-            })?;
+            url.parse().map_err(|source| StoreError::Open { place: "postgres".to_owned(), source })?;
         let place = format!("postgres://{}:{}", options.get_host(), options.get_port());
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS_MAX)
             .connect_with(options)
             .await
-            .map_err(|source| StoreError::Open {
-                place: place.clone(),
-                source,
-            })?;
-        MIGRATIONS
-            .run(&pool)
-            .await
-            .map_err(|source| StoreError::Migrate { place, source })?;
+            .map_err(|source| StoreError::Open { place: place.clone(), source })?;
+        MIGRATIONS.run(&pool).await.map_err(|source| StoreError::Migrate { place, source })?;
         Ok(Self { pool })
     }
 

@@ -27,10 +27,7 @@ impl SqliteStore {
     /// Opens or creates the file and brings its schema to this version.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
         let place = path.display().to_string();
-        let open = |source| StoreError::Open {
-            place: place.clone(),
-            source,
-        };
+        let open = |source| StoreError::Open { place: place.clone(), source };
         // FULL, not NORMAL: in WAL mode NORMAL may lose the last commits when the machine goes down, and a batch that
         // was answered with success must not be lost. Commits are grouped, so one sync serves many batches.
         let options = SqliteConnectOptions::new()
@@ -40,23 +37,10 @@ impl SqliteStore {
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY_TIMEOUT)
             .foreign_keys(true);
-        let writer = SqlitePoolOptions::new()
-            .max_connections(1)
-            .connect_with(options.clone())
-            .await
-            .map_err(open)?;
-        MIGRATIONS
-            .run(&writer)
-            .await
-            .map_err(|source| StoreError::Migrate {
-                place: place.clone(),
-                source,
-            })?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS_MAX)
-            .connect_with(options.read_only(true))
-            .await
-            .map_err(open)?;
+        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await.map_err(open)?;
+        MIGRATIONS.run(&writer).await.map_err(|source| StoreError::Migrate { place: place.clone(), source })?;
+        let readers =
+            SqlitePoolOptions::new().max_connections(READERS_MAX).connect_with(options.read_only(true)).await.map_err(open)?;
         Ok(Self { writer, readers })
     }
 

@@ -31,11 +31,7 @@ pub struct Histogram {
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self {
-            bounds: Arc::from([]),
-            counts: vec![0],
-            sum: 0.0,
-        }
+        Self { bounds: Arc::from([]), counts: vec![0], sum: 0.0 }
     }
 }
 
@@ -55,12 +51,7 @@ impl Histogram {
             return;
         }
         if self.bounds != other.bounds {
-            let common: Arc<[f64]> = self
-                .bounds
-                .iter()
-                .copied()
-                .filter(|b| other.bounds.contains(b))
-                .collect();
+            let common: Arc<[f64]> = self.bounds.iter().copied().filter(|b| other.bounds.contains(b)).collect();
             self.counts = self.counts_at(&common);
             for (mine, theirs) in self.counts.iter_mut().zip(other.counts_at(&common)) {
                 *mine += theirs;
@@ -98,11 +89,7 @@ impl Histogram {
         let Some(&upper) = self.bounds.get(bucket) else {
             return self.bounds.last().copied().unwrap_or(0.0);
         };
-        let lower = if bucket == 0 {
-            0.0
-        } else {
-            self.bounds[bucket - 1]
-        };
+        let lower = if bucket == 0 { 0.0 } else { self.bounds[bucket - 1] };
         lower + (upper - lower) * (rank / inside).clamp(0.0, 1.0)
     }
 
@@ -192,11 +179,7 @@ mod tests {
     use super::*;
 
     fn histogram(bounds: &[f64], counts: &[u64]) -> Histogram {
-        Histogram {
-            bounds: bounds.into(),
-            counts: counts.to_vec(),
-            sum: 0.0,
-        }
+        Histogram { bounds: bounds.into(), counts: counts.to_vec(), sum: 0.0 }
     }
 
     #[test]
