@@ -28,27 +28,14 @@ pub trait Store: Send + Sync + 'static {
     fn kind(&self) -> &'static str;
 
     /// Edges with traffic in the window and what they carried, in no particular order; all edges without a filter.
-    async fn edges(
-        &self,
-        window: Window,
-        filter: Option<EdgeFilter>,
-    ) -> Result<EdgeAnswer, StoreError>;
+    async fn edges(&self, window: Window, filter: Option<EdgeFilter>) -> Result<EdgeAnswer, StoreError>;
 
     /// Traffic per step and group, oldest first. The step is rounded up to one that is kept.
-    async fn edge_series(
-        &self,
-        window: Window,
-        step_s: u64,
-        groups: EdgeGroups,
-    ) -> Result<SeriesAnswer, StoreError>;
+    async fn edge_series(&self, window: Window, step_s: u64, groups: EdgeGroups) -> Result<SeriesAnswer, StoreError>;
 
     /// When a proxy of one of the namespaces (of any, when the list is empty) was last heard, not later than
     /// `before_ms`; `None` when never.
-    async fn last_sample_ms(
-        &self,
-        namespaces: &[String],
-        before_ms: i64,
-    ) -> Result<Option<i64>, StoreError>;
+    async fn last_sample_ms(&self, namespaces: &[String], before_ms: i64) -> Result<Option<i64>, StoreError>;
 
     /// Namespaces that edges or scraped proxies name, sorted, without `unknown` and the empty one.
     async fn namespaces(&self) -> Result<Vec<String>, StoreError>;

@@ -1,0 +1,127 @@
+//! What a sidecar sends: an HTTP proxy for its application, with a virtual host for each service port.
+
+use std::collections::BTreeSet;
+
+use envoy_types::pb::envoy::config::core::v3::TrafficDirection;
+use envoy_types::pb::envoy::config::route::v3::route::Action;
+use envoy_types::pb::envoy::config::route::v3::route_action::ClusterSpecifier;
+use envoy_types::pb::envoy::config::route::v3::{DirectResponseAction, Route, RouteAction, RouteConfiguration, VirtualHost};
+use envoy_types::pb::google::protobuf::Duration;
+use sidelight_mesh::config::OutboundPolicy;
+use sidelight_mesh::hosts;
+use sidelight_mesh::identity::NodeIdentity;
+use sidelight_mesh::registry::Service;
+
+use super::actions::timed_action;
+use super::connection_manager::{Routes, Side, http_filter};
+use super::listener::listener;
+use super::matches::any_path;
+use super::routes::{default_route, virtual_service_routes};
+use super::selection::{Found, MESH, Place, behind, for_host};
+use super::special::PASSTHROUGH;
+use crate::control::resources::ProxyResources;
+use crate::control::wire::{flag, uint};
+use crate::control::{ControlSettings, MeshView};
+
+/// Name of the route configuration of an explicit proxy.
+const HTTP_PROXY: &str = "http_proxy";
+
+/// Bytes of a response that a route may carry itself.
+pub(super) const DIRECT_RESPONSE_BYTES_MAX: u32 = 1 << 20;
+
+/// The port whose virtual hosts also answer for hosts that are no services.
+const OUTSIDE_PORT: u16 = 80;
+
+pub(super) fn add(resources: &mut ProxyResources, view: &MeshView, node: &NodeIdentity, settings: &ControlSettings) {
+    let (host, port) = (node.ip.to_string(), node.ports.outbound);
+    let filter =
+        http_filter(Side::Outbound, format!("outbound_{host}_{port}"), Routes::Named(HTTP_PROXY.to_owned()), node, settings);
+    resources.add_listener(listener(&host, port, TrafficDirection::Outbound, filter));
+    resources.add_routes(route_configuration(view, node));
+}
+
+fn route_configuration(view: &MeshView, node: &NodeIdentity) -> RouteConfiguration {
+    let mut claimed = BTreeSet::new();
+    let found = behind(view.config(), MESH, node);
+    let mut virtual_hosts = service_hosts(view, node, &found);
+    virtual_hosts.extend(outside_hosts(view, node, &found));
+    virtual_hosts.retain_mut(|host| {
+        host.domains.retain(|domain| claimed.insert(domain.to_ascii_lowercase()));
+        !host.domains.is_empty()
+    });
+    virtual_hosts.sort_by(|a, b| a.name.cmp(&b.name));
+    virtual_hosts.push(catch_all(view.config().settings.outbound));
+    RouteConfiguration {
+        name: HTTP_PROXY.to_owned(),
+        virtual_hosts,
+        validate_clusters: Some(flag(false)),
+        max_direct_response_body_size_bytes: Some(uint(DIRECT_RESPONSE_BYTES_MAX)),
+        ..RouteConfiguration::default()
+    }
+}
+
+fn service_hosts(view: &MeshView, node: &NodeIdentity, found: &[Found]) -> Vec<VirtualHost> {
+    let domain = &view.config().settings.domain;
+    let mut all = Vec::new();
+    for service in view.registry().services() {
+        let chosen = for_host(found, &service.fqdn, domain, &node.namespace);
+        for port in service.ports.iter().filter(|port| port.protocol_kind().is_http()) {
+            let domains = hosts::domains_with_port(&service.fqdn, port.port, &node.namespace, domain);
+            let routes = routes_for(view, node, service, port.port, chosen);
+            all.push(virtual_host(format!("{}:{}", service.fqdn, port.port), domains, routes));
+        }
+    }
+    all
+}
+
+fn routes_for(view: &MeshView, node: &NodeIdentity, service: &Service, port: u16, chosen: Option<Found>) -> Vec<Route> {
+    let place = Place { gateway: MESH, port, node };
+    let routes = chosen.map(|found| virtual_service_routes(view, found, place)).unwrap_or_default();
+    // A VirtualService that has nothing to say about this port leaves it alone.
+    if routes.is_empty() { vec![default_route(view, service, port, node)] } else { routes }
+}
+
+/// Hosts of VirtualServices that are no services of the mesh.
+fn outside_hosts(view: &MeshView, node: &NodeIdentity, found: &[Found]) -> Vec<VirtualHost> {
+    let domain = &view.config().settings.domain;
+    let mut all = Vec::new();
+    for (object, spec) in found {
+        let place = Place { gateway: MESH, port: OUTSIDE_PORT, node };
+        let namespace = &object.object.metadata.namespace;
+        let resolved = spec.hosts.iter().map(|host| hosts::resolve(host, namespace, domain));
+        for host in resolved.filter(|host| is_outside(view, host)) {
+            let routes = virtual_service_routes(view, (object, spec), place);
+            if !routes.is_empty() {
+                let domains = if host == "*" { Vec::new() } else { vec![host.clone(), format!("{host}:{OUTSIDE_PORT}")] };
+                all.push(virtual_host(format!("{host}:{OUTSIDE_PORT}"), domains, routes));
+            }
+        }
+    }
+    all
+}
+
+fn is_outside(view: &MeshView, host: &str) -> bool {
+    !view.registry().services().any(|service| hosts::matches(host, &service.fqdn))
+}
+
+fn virtual_host(name: String, domains: Vec<String>, routes: Vec<Route>) -> VirtualHost {
+    VirtualHost { name, domains, routes, include_request_attempt_count: true, ..VirtualHost::default() }
+}
+
+/// For hosts that nobody registered.
+fn catch_all(policy: OutboundPolicy) -> VirtualHost {
+    let (name, action) = match policy {
+        OutboundPolicy::AllowAny => (
+            "allow_any",
+            Action::Route(RouteAction {
+                cluster_specifier: Some(ClusterSpecifier::Cluster(PASSTHROUGH.to_owned())),
+                ..timed_action(Duration::default())
+            }),
+        ),
+        OutboundPolicy::RegistryOnly => {
+            ("block_all", Action::DirectResponse(DirectResponseAction { status: 502, ..DirectResponseAction::default() }))
+        }
+    };
+    let route = Route { name: name.to_owned(), r#match: Some(any_path()), action: Some(action), ..Route::default() };
+    virtual_host(name.to_owned(), vec!["*".to_owned()], vec![route])
+}
