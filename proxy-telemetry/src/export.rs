@@ -1,0 +1,6 @@
+//! Ways out for spans.
+
+mod zipkin;
+mod zipkin_json;
+
+pub use zipkin::{SpanCounters, ZipkinExporter, ZipkinSettings, ZipkinTarget};
