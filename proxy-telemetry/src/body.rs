@@ -1,0 +1,128 @@
+//! Bodies that count what passes through them, and that end the exchange with the last byte.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
+
+use bytes::Buf;
+use http_body::{Body, Frame, SizeHint};
+
+use crate::exchange::{Exchange, Outcome, Progress};
+use crate::flags::ResponseFlag;
+
+/// A request's body on its way to the upstream.
+#[derive(Debug)]
+pub struct CountedBody<B> {
+    inner: B,
+    progress: Arc<Progress>,
+}
+
+impl<B: Body + Unpin> CountedBody<B> {
+    pub(crate) fn new(inner: B, progress: Arc<Progress>) -> Self {
+        if inner.is_end_stream() {
+            progress.request_ended();
+        }
+        Self { inner, progress }
+    }
+}
+
+impl<B: Body + Unpin> Body for CountedBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        if let Some(Ok(frame)) = &frame {
+            self.progress.request_bytes.fetch_add(bytes_of(frame), Ordering::Relaxed);
+        }
+        if frame.is_none() || self.inner.is_end_stream() {
+            self.progress.request_ended();
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// A response's body on its way to the client.
+///
+/// The exchange is recorded before the last byte is handed over, so whoever received the whole response
+/// finds it counted.
+pub struct ExchangeBody<B> {
+    inner: B,
+    exchange: Option<Exchange>,
+}
+
+impl<B: Body + Unpin> ExchangeBody<B> {
+    pub(crate) fn new(inner: B, exchange: Exchange) -> Self {
+        let ended = inner.is_end_stream() || exchange.is_bodiless();
+        let mut body = Self { inner, exchange: Some(exchange) };
+        if ended {
+            body.finish();
+        }
+        body
+    }
+
+    fn finish(&mut self) {
+        if let Some(exchange) = self.exchange.take() {
+            exchange.finish(Outcome::Complete);
+        }
+    }
+
+    fn count(&mut self, frame: &Frame<B::Data>) {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.record.bytes_sent += bytes_of(frame);
+            if let Some(trailers) = frame.trailers_ref() {
+                exchange.take_grpc_status(trailers);
+            }
+        }
+    }
+
+    /// The upstream broke off in the middle of its response.
+    fn fail(&mut self) {
+        if let Some(mut exchange) = self.exchange.take() {
+            exchange.flag(ResponseFlag::UpstreamProtocolError);
+            exchange.details("upstream_reset_after_response_started{protocol_error}");
+            exchange.finish(Outcome::Complete);
+        }
+    }
+}
+
+impl<B: Body + Unpin> Body for ExchangeBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        match &frame {
+            Some(Ok(frame)) => {
+                self.count(frame);
+                if self.inner.is_end_stream() {
+                    self.finish();
+                }
+            }
+            Some(Err(_)) => self.fail(),
+            None => self.finish(),
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+fn bytes_of<D: Buf>(frame: &Frame<D>) -> u64 {
+    frame.data_ref().map_or(0, |data| data.remaining() as u64)
+}
