@@ -35,6 +35,7 @@ pub enum App {
         listen: Listen,
     },
     /// Reviews, without stars (v1), with black (v2) or red ones (v3)
+    #[command(disable_version_flag = true)]
     Reviews {
         #[command(flatten)]
         listen: Listen,
