@@ -119,12 +119,12 @@ fn styles(ui: &Path, assets: &Assets) -> Result<String> {
     place_fonts(&css, ui, assets)
 }
 
-/// Replaces every `url("fonts/NAME.woff2")` by the address of that font, taken from the installed font packages.
+/// Replaces every `url(fonts/NAME.woff2)` by the address of that font, taken from the installed font packages.
 fn place_fonts(css: &str, ui: &Path, assets: &Assets) -> Result<String> {
     let mut placed = String::with_capacity(css.len());
     let mut rest = css;
-    while let Some((before, after)) = rest.split_once("url(\"fonts/") {
-        let Some((name, tail)) = after.split_once("\")") else { bail!("a style sheet has an unclosed url(\"fonts/…") };
+    while let Some((before, after)) = rest.split_once("url(fonts/") {
+        let Some((name, tail)) = after.split_once(')') else { bail!("a style sheet has an unclosed url(fonts/…") };
         let stem = name.strip_suffix(".woff2").with_context(|| format!("font `{name}` is not a .woff2 file"))?;
         let url = assets.add(stem, "woff2", &read(&find_font(ui, name)?)?)?;
         placed.push_str(before);
