@@ -34,7 +34,12 @@ const theme = EditorView.theme({
   ".cm-diagnostic-warning": { borderLeft: "3px solid var(--warn)" },
   ".cm-diagnostic-info": { borderLeft: "3px solid var(--accent)" },
   ".cm-diagnosticAction": { backgroundColor: "var(--accent)", color: "var(--surface)", borderRadius: "var(--r-1)", padding: "3px 8px", marginLeft: "8px" },
+  // Our own signs in the gutter: the shape tells them apart, not only the colour.
   ".cm-gutter-lint": { width: "22px" },
+  ".cm-lint-marker": { width: "13px", height: "13px", margin: "3px 2px" },
+  ".cm-lint-marker-error": { content: "normal", backgroundColor: "var(--bad)", clipPath: "polygon(30% 0, 70% 0, 100% 30%, 100% 70%, 70% 100%, 30% 100%, 0 70%, 0 30%)" },
+  ".cm-lint-marker-warning": { content: "normal", backgroundColor: "var(--warn)", clipPath: "polygon(50% 4%, 100% 94%, 0 94%)" },
+  ".cm-lint-marker-info": { content: "normal", backgroundColor: "var(--accent)", borderRadius: "50%" },
   ".cm-changes": { width: "4px", marginRight: "6px" },
   ".cm-changed": { backgroundColor: "var(--tcp)", width: "4px", height: "100%" },
 });

@@ -98,6 +98,11 @@ pub fn fill(text: impl Text, values: &[&dyn Display]) -> String {
     filled
 }
 
+/// `one` for a single thing, otherwise `many` with the number.
+pub fn count(number: usize, one: impl Text, many: impl Text) -> String {
+    if number == 1 { t(one).to_owned() } else { fill(many, &[&number]) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,7 +4,12 @@ texts! {
     /// The configuration pages.
     ConfigText {
         Title: "Configuration", "配置";
-        Summary: "{0} objects · {1} errors · {2} warnings", "{0} 个对象 · {1} 个错误 · {2} 个警告";
+        OneObject: "1 object", "1 个对象";
+        Objects: "{0} objects", "{0} 个对象";
+        OneError: "1 error", "1 个错误";
+        Errors: "{0} errors", "{0} 个错误";
+        OneWarning: "1 warning", "1 个警告";
+        Warnings: "{0} warnings", "{0} 个警告";
         NotEverywhere: "{0} not yet on every proxy", "{0} 个尚未到达所有代理";
         New: "New", "新建";
         Kind: "Kind", "种类";
@@ -24,8 +29,9 @@ texts! {
         ClearFilter: "Clear the filter", "清除筛选";
         By: "{0} ago · {1} · r{2}", "{0}前 · {1} · r{2}";
         Yaml: "YAML", "YAML";
+        OneLine: "1 line", "1 行";
         Lines: "{0} lines", "{0} 行";
-        Unsaved: "{0} lines not saved", "{0} 行未保存";
+        Unsaved: "{0} not saved", "{0}未保存";
         SavedBy: "r{0} · saved {1} ago by {2}", "r{0} · {2} 于 {1}前保存";
         Checking: "checking…", "检查中…";
         Checked: "checked", "已检查";
@@ -40,7 +46,9 @@ texts! {
         Message: "What changes and why", "改了什么，为什么";
         RefersTo: "Refers to", "引用";
         DoesNotExist: "does not exist", "不存在";
+        OneWorkload: "1 workload", "1 个工作负载";
         Workloads: "{0} workloads", "{0} 个工作负载";
+        EverySidecar: "every sidecar", "所有边车";
         TabDiff: "Diff", "差异";
         TabFindings: "Findings", "检查结果";
         TabProxies: "Proxies", "代理";
@@ -53,6 +61,7 @@ texts! {
         UseFix: "Use {0}", "改为 {0}";
         NoFindings: "Nothing to complain about", "没有发现问题";
         NoDiff: "The text is the saved one", "内容与已保存的一致";
+        OneEqualLine: "1 equal line", "1 行相同";
         EqualLines: "{0} equal lines", "{0} 行相同";
         Revisions: "Revisions", "版本";
         ChooseTwo: "choose two to compare", "选择两个进行比较";

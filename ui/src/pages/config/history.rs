@@ -10,7 +10,7 @@ use crate::client::{Failure, Feed};
 use crate::components::icons::{Glyph, Icon};
 use crate::components::states::Failed;
 use crate::i18n::config::ConfigText;
-use crate::i18n::{fill, t};
+use crate::i18n::{count, fill, t};
 use crate::model::diff::{Diff, Row, diff};
 use crate::model::format;
 use crate::platform;
@@ -113,6 +113,9 @@ fn Comparison(pair: Pair, newest: Option<u64>, roll_back: Callback<u64>, busy: R
     }
 }
 
+/// Line number, sign and text of the old side, then of the new one.
+const COLUMNS: [&str; 6] = ["no", "sign", "code", "no", "sign", "code"];
+
 /// Two columns of lines; a line that the other side lacks faces a hatched gap.
 #[component]
 pub fn SideBySide(old: Arc<str>, new: Arc<str>, found: Diff) -> impl IntoView {
@@ -128,7 +131,7 @@ pub fn SideBySide(old: Arc<str>, new: Arc<str>, found: Diff) -> impl IntoView {
     };
     let rows = found.rows.into_iter().map(|row| match row {
         Row::Folded { lines } => {
-            view! { <tr class="folded"><td colspan="6">{fill(ConfigText::EqualLines, &[&lines])}</td></tr> }.into_any()
+            view! { <tr class="folded"><td colspan="6">{count(lines, ConfigText::OneEqualLine, ConfigText::EqualLines)}</td></tr> }.into_any()
         }
         Row::Equal { old, new } => {
             view! { <tr>{cell(&old_lines, Some(old), "", "")}{cell(&new_lines, Some(new), "", "")}</tr> }.into_any()
@@ -138,7 +141,7 @@ pub fn SideBySide(old: Arc<str>, new: Arc<str>, found: Diff) -> impl IntoView {
         }
     });
     let rows = rows.collect_view();
-    view! { <div class="diff-wrap"><table class="diff" data-test="diff"><tbody>{rows}</tbody></table></div> }
+    view! { <div class="diff-wrap"><table class="diff" data-test="diff"><colgroup>{COLUMNS.map(|class| view! { <col class=class/> }).collect_view()}</colgroup><tbody>{rows}</tbody></table></div> }
 }
 
 /// What is compared: the chosen one with the other chosen one, else with the one before it; at first the newest.

@@ -9,7 +9,7 @@ use crate::client::Feed;
 use crate::components::icons::{Glyph, Icon, Mark, Sign};
 use crate::components::states::Failed;
 use crate::i18n::config::ConfigText;
-use crate::i18n::{fill, t};
+use crate::i18n::{count, fill, t};
 use crate::model::config::{Filter, KINDS, Progress, badge, page, progress, sort};
 use crate::model::format;
 use crate::state::Ui;
@@ -83,11 +83,11 @@ fn Facet(
     kind: Memo<Option<String>>,
     set: Callback<Option<String>>,
 ) -> impl IntoView {
-    let count = move || all.with(|all| all.iter().filter(|o| name.is_none_or(|name| o.key.kind == name)).count());
+    let total = move || all.with(|all| all.iter().filter(|o| name.is_none_or(|name| o.key.kind == name)).count());
     let here = move || kind.with(|kind| kind.as_deref() == name);
     view! {
         <button type="button" class="facet" class:here=here aria-pressed=move || here().to_string() on:click=move |_| set.run(name.map(str::to_owned))>
-            <span>{name.unwrap_or(t(ConfigText::AllKinds))}</span><span class="count">{count}</span>
+            <span>{name.unwrap_or(t(ConfigText::AllKinds))}</span><span class="count">{total}</span>
         </button>
     }
 }
@@ -155,7 +155,12 @@ fn summary(all: &[ObjectSummary]) -> String {
     let errors: u32 = all.iter().map(|o| o.errors).sum();
     let warnings: u32 = all.iter().map(|o| o.warnings).sum();
     let behind = all.iter().filter(|o| matches!(progress(&o.rollout), Progress::Waiting | Progress::Refused)).count();
-    let mut text = fill(ConfigText::Summary, &[&all.len(), &errors, &warnings]);
+    let mut text = [
+        count(all.len(), ConfigText::OneObject, ConfigText::Objects),
+        count(errors as usize, ConfigText::OneError, ConfigText::Errors),
+        count(warnings as usize, ConfigText::OneWarning, ConfigText::Warnings),
+    ]
+    .join(" · ");
     if behind > 0 {
         text.push_str(" · ");
         text.push_str(&fill(ConfigText::NotEverywhere, &[&behind]));

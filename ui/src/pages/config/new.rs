@@ -25,10 +25,11 @@ pub fn NewPage() -> impl IntoView {
     let ui = Ui::get();
     let (kind, set_kind) = query_signal::<String>("kind");
     let kind = Memo::new(move |_| kind.get().unwrap_or_else(|| KINDS[0].0.to_owned()));
+    let namespaces = Namespaces::get();
     let namespace = move || {
-        let chosen = ui.view.with_untracked(|view| view.namespaces.first().cloned());
+        let chosen = ui.view.with(|view| view.namespaces.first().cloned());
         chosen
-            .or_else(|| Namespaces::get().names().into_iter().find(|name| !name.ends_with("-system")))
+            .or_else(|| namespaces.names().into_iter().find(|name| !name.ends_with("-system")))
             .unwrap_or_else(|| "default".to_owned())
     };
     let text = RwSignal::new(String::new());
@@ -36,7 +37,15 @@ pub fn NewPage() -> impl IntoView {
     let refusal = RwSignal::new(None::<Failure>);
     let busy = RwSignal::new(false);
     let place = RwSignal::new(Place::default());
-    Effect::new(move |_| text.set(template(&kind.get(), &untrack(namespace))));
+    // The template follows the choices until somebody has typed over it.
+    Effect::new(move |offered: Option<String>| {
+        let next = template(&kind.get(), &namespace());
+        let untouched = text.with_untracked(|text| text.is_empty() || offered.as_ref() == Some(text));
+        if untouched {
+            text.set(next.clone());
+        }
+        next
+    });
     check_while_typing(text, checked);
     let findings = Signal::derive(move || checked.with(|c| c.as_ref().map(|c| c.findings.clone()).unwrap_or_default()));
     let references = Signal::derive(move || checked.with(|c| c.as_ref().map(|c| c.references.clone()).unwrap_or_default()));

@@ -15,7 +15,7 @@ use crate::components::editor::{Editor, Place};
 use crate::components::icons::{Glyph, Icon, Mark, Sign};
 use crate::components::states::Failed;
 use crate::i18n::config::ConfigText;
-use crate::i18n::{fill, t};
+use crate::i18n::{count, fill, t};
 use crate::model::config::{Progress, badge, endpoint, progress};
 use crate::model::diff::changed_lines;
 use crate::model::format;
@@ -226,7 +226,7 @@ fn Whole(draft: Draft) -> impl IntoView {
 #[component]
 fn Editing(draft: Draft) -> impl IntoView {
     let changed = Memo::new(move |_| draft.base.with(|(base, _)| draft.text.with(|text| changed_lines(base, text))));
-    let lines = move || fill(ConfigText::Lines, &[&draft.text.with(|text| text.lines().count())]);
+    let lines = move || lines_of(draft.text.with(|text| text.lines().count()));
     let references = Signal::derive(move || draft.checked.with(|c| c.as_ref().map(|c| c.references.clone()).unwrap_or_default()));
     view! {
         <div class="config-page object" data-test="object-page">
@@ -242,6 +242,10 @@ fn Editing(draft: Draft) -> impl IntoView {
     }
 }
 
+fn lines_of(number: usize) -> String {
+    count(number, ConfigText::OneLine, ConfigText::Lines)
+}
+
 #[component]
 fn TitleRow(draft: Draft, changed: Memo<Vec<u32>>) -> impl IntoView {
     let ui = Ui::get();
@@ -252,7 +256,7 @@ fn TitleRow(draft: Draft, changed: Memo<Vec<u32>>) -> impl IntoView {
     let kind = move || detail().map(|d| format!("{} · {}", d.summary.key.kind, d.summary.key.namespace)).unwrap_or_default();
     let state = move || {
         match changed.with(Vec::len) {
-        _ if draft.dirty() => view! { <span class="badge warn" data-test="unsaved"><Sign mark=Mark::Degraded size=14/>{fill(ConfigText::Unsaved, &[&changed.with(|c| c.len().max(1))])}</span> }.into_any(),
+        _ if draft.dirty() => view! { <span class="badge warn" data-test="unsaved"><Sign mark=Mark::Degraded size=14/>{fill(ConfigText::Unsaved, &[&lines_of(changed.with(|c| c.len().max(1)))])}</span> }.into_any(),
         _ => {
             let text = detail().map(|d| fill(ConfigText::SavedBy, &[&d.summary.revision, &format::age(ui.now_ms.get() - d.summary.updated_at_ms), &d.summary.author]));
             view! { <span class="badge quiet" data-test="revision-chip">{text}</span> }.into_any()

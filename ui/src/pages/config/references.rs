@@ -5,7 +5,7 @@ use sidelight_api::config::Reference;
 
 use crate::components::icons::{Glyph, Icon, Mark, Sign};
 use crate::i18n::config::ConfigText;
-use crate::i18n::{fill, t};
+use crate::i18n::{count, t};
 use crate::model::config::page;
 use crate::state::Ui;
 
@@ -22,22 +22,34 @@ pub fn References(#[prop(into)] references: Signal<Vec<Reference>>) -> impl Into
 #[component]
 fn Chip(reference: Reference) -> impl IntoView {
     let ui = Ui::get();
-    let (icon, letters, kind) = look(&reference.kind);
-    let count = reference.workloads.map(|count| fill(ConfigText::Workloads, &[&count]));
+    let (icon, letters, kind) = if is_mesh(&reference) { (Icon::Mesh, "", None) } else { look(&reference.kind) };
+    let remark = remark(&reference);
     if !reference.exists {
         return view! {
             <span class="reference missing" data-test="missing-reference"><Sign mark=Mark::Failing size=14/><b>{letters}" "{reference.name}</b>{t(ConfigText::DoesNotExist)}</span>
         }
         .into_any();
     }
-    let body = view! { <Glyph icon size=14/><b>{letters}" "{reference.name.clone()}</b><span class="aside">{count}</span> };
+    let body = view! { <Glyph icon size=14/><b>{letters}" "{reference.name.clone()}</b><span class="aside">{remark}</span> };
     match kind {
-        Some(kind) => {
+        Some(kind) if !is_mesh(&reference) => {
             let address = page(kind, &reference.namespace, &reference.name);
             view! { <a class="reference" href=move || ui.link(&address)>{body}</a> }.into_any()
         }
-        None => view! { <span class="reference">{body}</span> }.into_any(),
+        _ => view! { <span class="reference">{body}</span> }.into_any(),
     }
+}
+
+/// The word that stands for all sidecars is no object.
+fn is_mesh(reference: &Reference) -> bool {
+    reference.kind == "gateway" && reference.name == "mesh"
+}
+
+fn remark(reference: &Reference) -> Option<String> {
+    if is_mesh(reference) {
+        return Some(t(ConfigText::EverySidecar).to_owned());
+    }
+    reference.workloads.map(|number| count(number as usize, ConfigText::OneWorkload, ConfigText::Workloads))
 }
 
 /// Icon, letters, and the kind of the object behind it where it has a page.

@@ -17,7 +17,7 @@ pub fn RolloutBar(rollout: Rollout) -> impl IntoView {
     let whole = progress(&rollout) == Progress::Everywhere;
     (rollout.proxies > 0).then(|| view! {
         <span class="rollout" title=words(&rollout)>
-            <span class="bar"><i class="ok" style=share(rollout.applied)></i><i class="bad" style=share(rollout.refused)></i></span>
+            <span class="share"><i class="applied" style=share(rollout.applied)></i><i class="refused" style=share(rollout.refused)></i></span>
             <span class:strong=!whole>{rollout.applied}"/"{rollout.proxies}</span>
         </span>
     })
