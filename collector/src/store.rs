@@ -4,14 +4,31 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+mod batch;
+mod bulk;
+mod caches;
+mod counters;
+mod database;
 mod edge;
+mod plan;
 mod postgres;
+mod read;
+mod retention;
 pub mod revisions;
+mod schema;
+mod span;
+mod span_read;
+mod span_write;
 mod sqlite;
 mod totals;
+mod write;
 
+pub use batch::{Counts, Edge, ScrapeBatch, StoredTarget, WriteBatch, WriteReport};
 pub use edge::{EdgeFilter, EdgeLabels, in_namespaces};
 pub use postgres::PgStore;
+pub use retention::Retention;
+pub use schema::{BUCKETS_MAX, Family, Slice};
+pub use span::{Endpoint, Span, SpanKind, TraceQuery};
 pub use sqlite::SqliteStore;
 pub use totals::{EdgeAnswer, EdgeTotals, Histogram, SeriesAnswer, StepTotals, Totals, Window};
 
@@ -42,6 +59,114 @@ pub trait Store: Send + Sync + 'static {
 
     /// Labels of all edges that are kept, with or without traffic.
     async fn known_edges(&self) -> Result<Vec<Arc<EdgeLabels>>, StoreError>;
+
+    /// Makes a batch durable, all of it or nothing. When the answer is an error the batch may still have been stored
+    /// (a connection can break after the commit): read [`Store::target`] before the next scrape is compared.
+    async fn write(&self, batch: &WriteBatch) -> Result<WriteReport, StoreError>;
+
+    /// What is remembered of a target; `None` when it was never scraped.
+    async fn target(&self, key: &str) -> Result<Option<StoredTarget>, StoreError>;
+
+    /// Edges in the dictionary.
+    fn edge_count(&self) -> usize;
+
+    /// When this store came into being: a process that is younger was never scraped by anyone else.
+    async fn created_at_ms(&self) -> Result<i64, StoreError>;
+
+    /// `(door, signal, outcome, total)` of everything that came in since then.
+    async fn ingest_counts(&self) -> Result<Vec<(String, String, String, u64)>, StoreError>;
+
+    /// Services that have spans, sorted.
+    async fn services(&self) -> Result<Vec<String>, StoreError>;
+
+    /// Names of a service's spans, sorted.
+    async fn span_names(&self, service: &str) -> Result<Vec<String>, StoreError>;
+
+    /// All spans of a trace by their start; empty when it is not known.
+    async fn trace(&self, trace_id: [u8; 16]) -> Result<Vec<Span>, StoreError>;
+
+    /// Traces with a span that matches, newest first.
+    async fn find_traces(&self, query: &TraceQuery) -> Result<Vec<Vec<Span>>, StoreError>;
+
+    /// Drops the slices that are older than they have to be kept, and returns them.
+    async fn drop_old(&self, retention: &Retention, now_ms: i64) -> Result<Vec<Slice>, StoreError>;
+
+    /// Waits for what is running and closes the connections.
+    async fn close(&self);
+}
+
+#[async_trait]
+impl<D: database::Database> Store for D {
+    fn kind(&self) -> &'static str {
+        match D::DIALECT {
+            schema::Dialect::Sqlite => "sqlite",
+            schema::Dialect::Postgres => "postgres",
+        }
+    }
+
+    async fn edges(&self, window: Window, filter: Option<EdgeFilter>) -> Result<EdgeAnswer, StoreError> {
+        read::edges(self, window, filter).await
+    }
+
+    async fn edge_series(&self, window: Window, step_s: u64, groups: EdgeGroups) -> Result<SeriesAnswer, StoreError> {
+        read::series(self, window, step_s, groups).await
+    }
+
+    async fn last_sample_ms(&self, namespaces: &[String], before_ms: i64) -> Result<Option<i64>, StoreError> {
+        read::last_sample_ms(self, namespaces, before_ms).await
+    }
+
+    async fn namespaces(&self) -> Result<Vec<String>, StoreError> {
+        read::namespaces(self).await
+    }
+
+    async fn known_edges(&self) -> Result<Vec<Arc<EdgeLabels>>, StoreError> {
+        read::known_edges(self).await
+    }
+
+    async fn write(&self, batch: &WriteBatch) -> Result<WriteReport, StoreError> {
+        write::write(self, batch).await
+    }
+
+    async fn target(&self, key: &str) -> Result<Option<StoredTarget>, StoreError> {
+        read::target(self, key).await
+    }
+
+    fn edge_count(&self) -> usize {
+        self.caches().edge_count()
+    }
+
+    async fn created_at_ms(&self) -> Result<i64, StoreError> {
+        read::created_at_ms(self).await
+    }
+
+    async fn ingest_counts(&self) -> Result<Vec<(String, String, String, u64)>, StoreError> {
+        read::ingest_counts(self).await
+    }
+
+    async fn services(&self) -> Result<Vec<String>, StoreError> {
+        span_read::services(self).await
+    }
+
+    async fn span_names(&self, service: &str) -> Result<Vec<String>, StoreError> {
+        span_read::span_names(self, service).await
+    }
+
+    async fn trace(&self, trace_id: [u8; 16]) -> Result<Vec<Span>, StoreError> {
+        span_read::trace(self, trace_id).await
+    }
+
+    async fn find_traces(&self, query: &TraceQuery) -> Result<Vec<Vec<Span>>, StoreError> {
+        span_read::find(self, query).await
+    }
+
+    async fn drop_old(&self, retention: &Retention, now_ms: i64) -> Result<Vec<Slice>, StoreError> {
+        retention::drop_old(self, retention, now_ms).await
+    }
+
+    async fn close(&self) {
+        self.close_pools().await;
+    }
 }
 
 /// Why the store could not do what it was asked.

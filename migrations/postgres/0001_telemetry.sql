@@ -83,6 +83,12 @@ CREATE TABLE slice (
     PRIMARY KEY (family, from_s)
 );
 
+-- Steps before `before_s` were dropped from the family; coarser families may still have them.
+CREATE TABLE dropped (
+    family TEXT PRIMARY KEY,
+    before_s BIGINT NOT NULL
+);
+
 CREATE TABLE service (
     service_id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
@@ -225,12 +231,12 @@ CREATE TABLE rollup_1h (
 CREATE TABLE span (
     trace_id BYTEA NOT NULL,
     span_id BYTEA NOT NULL,
-    kind SMALLINT NOT NULL,
+    kind BIGINT NOT NULL,
     service_id BIGINT NOT NULL,
     start_us BIGINT NOT NULL,
     duration_us BIGINT NOT NULL,
     operation_id BIGINT NOT NULL,
-    is_error SMALLINT NOT NULL,
+    is_error BIGINT NOT NULL,
     body BYTEA NOT NULL,
     PRIMARY KEY (trace_id, span_id, kind, service_id, start_us)
 ) PARTITION BY RANGE (start_us);

@@ -83,6 +83,12 @@ CREATE TABLE slice (
     PRIMARY KEY (family, from_s)
 ) WITHOUT ROWID;
 
+-- Steps before `before_s` were dropped from the family; coarser families may still have them.
+CREATE TABLE dropped (
+    family TEXT PRIMARY KEY,
+    before_s INTEGER NOT NULL
+) WITHOUT ROWID;
+
 CREATE TABLE service (
     service_id INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,

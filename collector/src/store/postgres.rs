@@ -1,9 +1,16 @@
 //! The store in a Postgres database, which several collectors may share.
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 
 use super::StoreError;
+use super::caches::Caches;
+use super::database::{Database, Transaction, impl_transaction};
+use super::read::refresh_edges;
+use super::schema::Dialect;
 
 /// Connections of one collector.
 const CONNECTIONS_MAX: u32 = 8;
@@ -15,6 +22,31 @@ static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations/postg
 #[derive(Clone)]
 pub struct PgStore {
     pool: PgPool,
+    caches: Arc<Caches>,
+}
+
+impl_transaction!(PgTransaction, sqlx::Postgres);
+
+#[async_trait]
+impl Database for PgStore {
+    const DIALECT: Dialect = Dialect::Postgres;
+
+    fn caches(&self) -> &Caches {
+        &self.caches
+    }
+
+    async fn begin(&self) -> Result<Box<dyn Transaction>, StoreError> {
+        Ok(Box::new(PgTransaction(self.pool.begin().await?)))
+    }
+
+    async fn begin_read(&self) -> Result<Box<dyn Transaction>, StoreError> {
+        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        Ok(Box::new(PgTransaction(self.pool.begin_with(begin).await?)))
+    }
+
+    async fn close_pools(&self) {
+        self.pool.close().await;
+    }
 }
 
 impl PgStore {
@@ -30,7 +62,9 @@ impl PgStore {
             .await
             .map_err(|source| StoreError::Open { place: place.clone(), source })?;
         MIGRATIONS.run(&pool).await.map_err(|source| StoreError::Migrate { place, source })?;
-        Ok(Self { pool })
+        let store = Self { pool, caches: Arc::default() };
+        refresh_edges(&store, &mut *store.begin_read().await?).await?;
+        Ok(store)
     }
 
     #[must_use]

@@ -1,12 +1,19 @@
 //! The store in one SQLite file.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
+use async_trait::async_trait;
+
 use super::StoreError;
+use super::caches::Caches;
+use super::database::{Database, Transaction, impl_transaction};
+use super::read::refresh_edges;
+use super::schema::Dialect;
 
 /// Connections that read at the same time; WAL lets them run beside the writer.
 const READERS_MAX: u32 = 4;
@@ -21,6 +28,32 @@ static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations/sqlit
 pub struct SqliteStore {
     writer: SqlitePool,
     readers: SqlitePool,
+    caches: Arc<Caches>,
+}
+
+impl_transaction!(SqliteTransaction, sqlx::Sqlite);
+
+#[async_trait]
+impl Database for SqliteStore {
+    const DIALECT: Dialect = Dialect::Sqlite;
+
+    fn caches(&self) -> &Caches {
+        &self.caches
+    }
+
+    async fn begin(&self) -> Result<Box<dyn Transaction>, StoreError> {
+        // Immediate: a deferred transaction that turns from reading to writing can be refused halfway.
+        Ok(Box::new(SqliteTransaction(self.writer.begin_with("BEGIN IMMEDIATE").await?)))
+    }
+
+    async fn begin_read(&self) -> Result<Box<dyn Transaction>, StoreError> {
+        Ok(Box::new(SqliteTransaction(self.readers.begin().await?)))
+    }
+
+    async fn close_pools(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
 }
 
 impl SqliteStore {
@@ -41,7 +74,9 @@ impl SqliteStore {
         MIGRATIONS.run(&writer).await.map_err(|source| StoreError::Migrate { place: place.clone(), source })?;
         let readers =
             SqlitePoolOptions::new().max_connections(READERS_MAX).connect_with(options.read_only(true)).await.map_err(open)?;
-        Ok(Self { writer, readers })
+        let store = Self { writer, readers, caches: Arc::default() };
+        refresh_edges(&store, &mut *store.begin_read().await?).await?;
+        Ok(store)
     }
 
     /// The one connection that writes. Keep transactions on it short: telemetry waits behind them.

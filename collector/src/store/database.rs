@@ -1,0 +1,194 @@
+//! What the store needs of a database: transactions, queries with plain values, and its dialect.
+
+use async_trait::async_trait;
+use sqlx::{Column, TypeInfo, ValueRef};
+
+use super::StoreError;
+use super::caches::Caches;
+use super::schema::Dialect;
+
+/// A value on its way to or from the database.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Value {
+    /// Of an integer. Postgres fixes the types of a statement's parameters when it first sees it, so a null has one too.
+    Null,
+    /// Of a real number.
+    NullReal,
+    Int(i64),
+    Real(f64),
+    Text(String),
+    Blob(Vec<u8>),
+}
+
+/// One row of an answer.
+#[derive(Clone, Debug)]
+pub(super) struct Row(pub Vec<Value>);
+
+/// A database that a store can be built on.
+#[async_trait]
+pub(super) trait Database: Clone + Send + Sync + 'static {
+    const DIALECT: Dialect;
+
+    fn caches(&self) -> &Caches;
+
+    /// Starts a transaction that may write.
+    async fn begin(&self) -> Result<Box<dyn Transaction>, StoreError>;
+
+    /// Starts a transaction that sees one state of the database from its first query to its end.
+    async fn begin_read(&self) -> Result<Box<dyn Transaction>, StoreError>;
+
+    async fn close_pools(&self);
+}
+
+/// Rolls back when dropped.
+#[async_trait]
+pub(super) trait Transaction: Send {
+    /// Returns the number of rows that changed. The text holds nothing from outside: names of slices and numbers.
+    async fn execute(&mut self, sql: &str, values: Vec<Value>) -> Result<u64, StoreError>;
+
+    async fn fetch(&mut self, sql: &str, values: Vec<Value>) -> Result<Vec<Row>, StoreError>;
+
+    async fn commit(self: Box<Self>) -> Result<(), StoreError>;
+}
+
+impl Row {
+    /// An integer; 0 when null, which is how sums of nothing and empty columns read.
+    pub fn int(&self, index: usize) -> i64 {
+        match self.0.get(index) {
+            Some(Value::Int(value)) => *value,
+            Some(Value::Real(value)) => *value as i64,
+            _ => 0,
+        }
+    }
+
+    pub fn count(&self, index: usize) -> u64 {
+        u64::try_from(self.int(index)).unwrap_or(0)
+    }
+
+    pub fn real(&self, index: usize) -> f64 {
+        self.opt_real(index).unwrap_or(0.0)
+    }
+
+    pub fn opt_real(&self, index: usize) -> Option<f64> {
+        match self.0.get(index) {
+            Some(Value::Real(value)) => Some(*value),
+            Some(Value::Int(value)) => Some(*value as f64),
+            _ => None,
+        }
+    }
+
+    pub fn text(&self, index: usize) -> &str {
+        match self.0.get(index) {
+            Some(Value::Text(value)) => value,
+            _ => "",
+        }
+    }
+
+    pub fn blob(&self, index: usize) -> &[u8] {
+        match self.0.get(index) {
+            Some(Value::Blob(value)) => value,
+            _ => &[],
+        }
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Self {
+        Self::Int(number)
+    }
+}
+
+impl From<Option<f64>> for Value {
+    fn from(number: Option<f64>) -> Self {
+        number.map_or(Self::NullReal, Self::Real)
+    }
+}
+
+/// Counts beyond what a signed column holds stop there; a mesh needs 10^18 requests for it.
+pub(super) fn int(count: u64) -> Value {
+    Value::Int(i64::try_from(count).unwrap_or(i64::MAX))
+}
+
+/// Binds by the kind of each value, and reads each column by the type that the database says it has.
+macro_rules! impl_transaction {
+    ($Name:ident, $Db:ty) => {
+        pub(super) struct $Name(pub sqlx::Transaction<'static, $Db>);
+
+        impl $Name {
+            fn query(
+                sql: &str,
+                values: Vec<crate::store::database::Value>,
+            ) -> sqlx::query::Query<'static, $Db, <$Db as sqlx::Database>::Arguments> {
+                use crate::store::database::Value;
+                let mut query = sqlx::query(sqlx::AssertSqlSafe(sql.to_owned()));
+                for value in values {
+                    query = match value {
+                        Value::Null => query.bind(None::<i64>),
+                        Value::NullReal => query.bind(None::<f64>),
+                        Value::Int(value) => query.bind(value),
+                        Value::Real(value) => query.bind(value),
+                        Value::Text(value) => query.bind(value),
+                        Value::Blob(value) => query.bind(value),
+                    };
+                }
+                query
+            }
+        }
+
+        #[async_trait::async_trait]
+        impl crate::store::database::Transaction for $Name {
+            async fn execute(&mut self, sql: &str, values: Vec<crate::store::database::Value>) -> Result<u64, StoreError> {
+                Ok(Self::query(sql, values).execute(&mut *self.0).await?.rows_affected())
+            }
+
+            async fn fetch(
+                &mut self,
+                sql: &str,
+                values: Vec<crate::store::database::Value>,
+            ) -> Result<Vec<crate::store::database::Row>, StoreError> {
+                let rows = Self::query(sql, values).fetch_all(&mut *self.0).await?;
+                rows.iter().map(crate::store::database::decode).collect()
+            }
+
+            async fn commit(self: Box<Self>) -> Result<(), StoreError> {
+                Ok(self.0.commit().await?)
+            }
+        }
+    };
+}
+pub(super) use impl_transaction;
+
+pub(super) fn decode<R>(row: &R) -> Result<Row, StoreError>
+where
+    R: sqlx::Row,
+    usize: sqlx::ColumnIndex<R>,
+    for<'r> i64: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+    for<'r> f64: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+    for<'r> String: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+    for<'r> Vec<u8>: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+{
+    row.columns()
+        .iter()
+        .map(|column| {
+            let index = column.ordinal();
+            let raw = row.try_get_raw(index)?;
+            if raw.is_null() {
+                return Ok(Value::Null);
+            }
+            Ok(match raw.type_info().name() {
+                "INTEGER" | "INT8" => Value::Int(row.try_get_unchecked(index)?),
+                "REAL" | "FLOAT8" => Value::Real(row.try_get_unchecked(index)?),
+                "BLOB" | "BYTEA" => Value::Blob(row.try_get_unchecked(index)?),
+                _ => Value::Text(row.try_get_unchecked(index)?),
+            })
+        })
+        .collect::<Result<_, sqlx::Error>>()
+        .map(Row)
+        .map_err(StoreError::from)
+}

@@ -1,0 +1,307 @@
+//! Answers from the rollups: what edges carried in a window, as one sum or step by step.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use super::batch::{Edge, StoredTarget};
+use super::database::{Database, Row, Transaction};
+use super::plan::{DroppedBefore, Part, floor, plan};
+use super::schema::{Dialect, Family, REALS, slices_between, value_columns};
+use super::write::parse_bounds;
+use super::{
+    EdgeAnswer, EdgeFilter, EdgeGroups, EdgeLabels, EdgeTotals, SeriesAnswer, StepTotals, StoreError, Totals, Window, counters,
+};
+
+/// Chosen edges up to this many are named in the query; more are picked from its answer.
+const EDGES_NAMED_MAX: usize = 2_000;
+/// Steps of one series; a longer one gets longer steps.
+const STEPS_MAX: i64 = 2_000;
+/// How far the ids of edges may have been committed out of order by other collectors.
+const EDGE_IDS_OVERLAP: i64 = 1_000;
+
+pub(super) async fn edges<D: Database>(
+    database: &D,
+    window: Window,
+    filter: Option<EdgeFilter>,
+) -> Result<EdgeAnswer, StoreError> {
+    let mut transaction = database.begin_read().await?;
+    let newest_ms = newest_ms(database, &mut *transaction).await?;
+    let (window, parts) = plan(window, dropped(&mut *transaction).await?, newest_ms);
+    refresh_edges(database, &mut *transaction).await?;
+    let chosen = filter.map(|filter| choose(database, &*filter));
+    let Some(sql) = rollup_sql(D::DIALECT, &mut *transaction, &parts, chosen.as_ref(), None).await? else {
+        return Ok(EdgeAnswer { window, edges: Vec::new() });
+    };
+    let rows = transaction.fetch(&sql, vec![]).await?;
+    let mut edges = Vec::with_capacity(rows.len());
+    for row in rows.iter().filter(|row| is_chosen(chosen.as_ref(), row.int(0))) {
+        if let Some(edge) = database.caches().edge(row.int(0)) {
+            let totals = counters::read(row, 1, &edge.bounds);
+            edges.push(EdgeTotals { labels: edge.labels.clone(), totals });
+        }
+    }
+    Ok(EdgeAnswer { window, edges })
+}
+
+pub(super) async fn series<D: Database>(
+    database: &D,
+    window: Window,
+    step_s: u64,
+    groups: EdgeGroups,
+) -> Result<SeriesAnswer, StoreError> {
+    let mut transaction = database.begin_read().await?;
+    let newest_ms = newest_ms(database, &mut *transaction).await?;
+    let dropped = dropped(&mut *transaction).await?;
+    let (family, step_s) = step(window, i64::try_from(step_s).unwrap_or(i64::MAX), dropped);
+    let from_s = floor(window.from_ms.div_euclid(1000), step_s);
+    let to_s = floor((window.to_ms + 999).div_euclid(1000) + step_s - 1, step_s).max(from_s);
+    let to_ms = (to_s * 1000).min(window.to_ms.max(newest_ms)).max(from_s * 1000);
+    let window = Window { from_ms: from_s * 1000, to_ms };
+    refresh_edges(database, &mut *transaction).await?;
+    let chosen = choose(database, &|labels| groups(labels).is_some());
+    let parts = [Part { family, from_s, to_s }];
+    let mut points: BTreeMap<(i64, u8), Totals> = BTreeMap::new();
+    if let Some(sql) = rollup_sql(D::DIALECT, &mut *transaction, &parts, Some(&chosen), Some(step_s)).await? {
+        for row in transaction.fetch(&sql, vec![]).await? {
+            let Some(edge) = database.caches().edge(row.int(0)) else { continue };
+            let Some(group) = groups(&edge.labels) else { continue };
+            points.entry((row.int(1) * step_s, group)).or_default().add(&counters::read(&row, 2, &edge.bounds));
+        }
+    }
+    let points = points.into_iter().map(|((t_s, group), totals)| StepTotals { t_ms: t_s * 1000, group, totals }).collect();
+    Ok(SeriesAnswer { window, step_s: step_s.unsigned_abs(), points })
+}
+
+/// The coarsest family whose steps divide the wanted one, and the step itself, rounded up to what is kept.
+fn step(window: Window, wanted_s: i64, dropped: DroppedBefore) -> (Family, i64) {
+    let from_s = window.from_ms.div_euclid(1000);
+    let seconds = (window.to_ms - window.from_ms).div_euclid(1000).max(1);
+    let wanted_s = wanted_s.clamp(1, seconds.max(10)).max(seconds.div_euclid(STEPS_MAX));
+    let kept = |family: &Family, before: i64| before <= floor(from_s, family.step_s());
+    let finest = Family::ROLLUPS.iter().zip(dropped).find(|(family, before)| kept(family, *before));
+    let finest = finest.map_or(Family::Hour, |(family, _)| *family);
+    let step_s = floor(wanted_s + finest.step_s() - 1, finest.step_s());
+    let divides = |family: &&Family| step_s % family.step_s() == 0;
+    let family = Family::ROLLUPS.iter().rev().find(divides).copied().unwrap_or(finest);
+    (family.max(finest), step_s)
+}
+
+fn choose<D: Database>(database: &D, filter: &(dyn Fn(&EdgeLabels) -> bool + Send + Sync)) -> HashSet<i64> {
+    database.caches().edges().into_iter().filter(|(_, edge)| filter(&edge.labels)).map(|(id, _)| id).collect()
+}
+
+fn is_chosen(chosen: Option<&HashSet<i64>>, edge_id: i64) -> bool {
+    chosen.is_none_or(|chosen| chosen.contains(&edge_id))
+}
+
+/// Sums per edge, and per step when there is one; `None` when there is nothing to ask.
+async fn rollup_sql(
+    dialect: Dialect,
+    transaction: &mut dyn Transaction,
+    parts: &[Part],
+    chosen: Option<&HashSet<i64>>,
+    step_s: Option<i64>,
+) -> Result<Option<String>, StoreError> {
+    if chosen.is_some_and(HashSet::is_empty) {
+        return Ok(None);
+    }
+    let named = chosen.filter(|chosen| chosen.len() <= EDGES_NAMED_MAX).map_or_else(String::new, |chosen| {
+        let ids: Vec<String> = chosen.iter().map(i64::to_string).collect();
+        format!(" AND edge_id IN ({})", ids.join(","))
+    });
+    let columns: Vec<String> = value_columns().collect();
+    let mut tables = Vec::new();
+    for part in parts {
+        for table in tables_of(dialect, transaction, *part).await? {
+            tables.push(format!(
+                "SELECT t, edge_id, {} FROM {table} WHERE t >= {} AND t < {}{named}",
+                columns.join(", "),
+                part.from_s,
+                part.to_s
+            ));
+        }
+    }
+    if tables.is_empty() {
+        return Ok(None);
+    }
+    let sums: Vec<String> = columns.iter().map(|name| sum(name)).collect();
+    let step = step_s.map_or_else(String::new, |step_s| format!(", t / {step_s}"));
+    Ok(Some(format!(
+        "SELECT edge_id{step}, {} FROM ({}) AS parts GROUP BY edge_id{step}",
+        sums.join(", "),
+        tables.join(" UNION ALL ")
+    )))
+}
+
+fn sum(column: &str) -> String {
+    if REALS.contains(&column) { format!("SUM({column})") } else { format!("CAST(SUM({column}) AS BIGINT)") }
+}
+
+/// In Postgres the parent finds its partitions by itself.
+async fn tables_of(dialect: Dialect, transaction: &mut dyn Transaction, part: Part) -> Result<Vec<String>, StoreError> {
+    if dialect == Dialect::Postgres {
+        return Ok(vec![part.family.name().to_owned()]);
+    }
+    let slices = slices_between(transaction, part.family, part.from_s, part.to_s).await?;
+    Ok(slices.into_iter().map(super::schema::Slice::table).collect())
+}
+
+pub(super) async fn dropped(transaction: &mut dyn Transaction) -> Result<DroppedBefore, StoreError> {
+    let rows = transaction.fetch("SELECT family, before_s FROM dropped", vec![]).await?;
+    Ok(Family::ROLLUPS.map(|family| rows.iter().find(|row| row.text(0) == family.name()).map_or(i64::MIN, |row| row.int(1))))
+}
+
+/// The newest sample of this collector, and of the others that share the database.
+async fn newest_ms<D: Database>(database: &D, transaction: &mut dyn Transaction) -> Result<i64, StoreError> {
+    let rows = transaction.fetch("SELECT MAX(scraped_at_ms) FROM target", vec![]).await?;
+    Ok(rows.first().map_or(0, |row| row.int(0)).max(database.caches().newest_ms()))
+}
+
+/// Reads the edges that the cache does not have yet.
+pub(super) async fn refresh_edges<D: Database>(database: &D, transaction: &mut dyn Transaction) -> Result<(), StoreError> {
+    let after = match database.caches().last_edge_id() {
+        last if D::DIALECT == Dialect::Postgres => last.saturating_sub(EDGE_IDS_OVERLAP),
+        last => last,
+    };
+    let rows = transaction.fetch(&edge_sql("edge.edge_id > $1"), vec![after.into()]).await?;
+    let unknown = rows.iter().filter(|row| database.caches().edge(row.int(0)).is_none());
+    database.caches().add_edges(unknown.map(|row| (row.int(0), Arc::new(edge_of(row, 1)))).collect());
+    Ok(())
+}
+
+fn edge_sql(condition: &str) -> String {
+    format!(
+        "SELECT edge.edge_id, layout.bounds, {} FROM edge JOIN layout ON layout.layout_id = edge.layout_id WHERE {condition}",
+        EdgeLabels::NAMES.map(|name| format!("edge.{name}")).join(", ")
+    )
+}
+
+/// Reads the bounds at `first` and the labels behind them.
+fn edge_of(row: &Row, first: usize) -> Edge {
+    let mut labels = EdgeLabels::default();
+    for (index, name) in EdgeLabels::NAMES.iter().enumerate() {
+        labels.set(name, Arc::from(row.text(first + 1 + index)));
+    }
+    Edge::new(Arc::new(labels), parse_bounds(row.text(first)))
+}
+
+pub(super) async fn target<D: Database>(database: &D, key: &str) -> Result<Option<StoredTarget>, StoreError> {
+    let mut transaction = database.begin_read().await?;
+    refresh_edges(database, &mut *transaction).await?;
+    let rows = transaction
+        .fetch(
+            "SELECT target_id, version, scraped_at_ms, uptime_s, started_at_s FROM target WHERE target_key = $1",
+            vec![key.into()],
+        )
+        .await?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let series = transaction.fetch("SELECT edge_id, counters FROM series WHERE target_id = $1", vec![row.int(0).into()]).await?;
+    let counters = series
+        .iter()
+        .filter_map(|row| database.caches().edge(row.int(0)).map(|edge| (edge, row)))
+        .map(|(edge, row)| {
+            let totals = counters::decode(row.blob(1), edge.bounds.clone());
+            (edge, totals)
+        })
+        .collect();
+    Ok(Some(StoredTarget {
+        version: row.int(1),
+        scraped_at_ms: row.int(2),
+        uptime_s: row.opt_real(3),
+        started_at_s: row.opt_real(4),
+        counters,
+    }))
+}
+
+pub(super) async fn known_edges<D: Database>(database: &D) -> Result<Vec<Arc<EdgeLabels>>, StoreError> {
+    let mut transaction = database.begin_read().await?;
+    refresh_edges(database, &mut *transaction).await?;
+    Ok(database.caches().edges().into_iter().map(|(_, edge)| edge.labels.clone()).collect())
+}
+
+pub(super) async fn last_sample_ms<D: Database>(
+    database: &D,
+    namespaces: &[String],
+    before_ms: i64,
+) -> Result<Option<i64>, StoreError> {
+    let mut transaction = database.begin_read().await?;
+    let rows = transaction
+        .fetch("SELECT namespace, MAX(scraped_at_ms), MIN(scraped_at_ms) FROM target GROUP BY namespace", vec![])
+        .await?;
+    let shown = |row: &&Row| namespaces.is_empty() || namespaces.iter().any(|name| name == row.text(0));
+    let heard = rows.iter().filter(shown).map(|row| row.int(1)).max();
+    if heard.is_none_or(|heard| heard <= before_ms) {
+        return Ok(heard);
+    }
+    // Heard after the end of the window; the newest step before it tells whether anything was kept by then.
+    let filter = (!namespaces.is_empty()).then(|| super::in_namespaces(namespaces));
+    let chosen = filter.map(|filter| choose(database, &*filter));
+    let newest = newest_step_s(D::DIALECT, &mut *transaction, chosen.as_ref(), before_ms).await?;
+    Ok(newest.map(|(t_s, family)| ((t_s + family.step_s()) * 1000).min(before_ms)))
+}
+
+/// The newest step with traffic that starts before a time, in the finest family that has one.
+async fn newest_step_s(
+    dialect: Dialect,
+    transaction: &mut dyn Transaction,
+    chosen: Option<&HashSet<i64>>,
+    before_ms: i64,
+) -> Result<Option<(i64, Family)>, StoreError> {
+    let before_s = before_ms.div_euclid(1000);
+    for family in Family::ROLLUPS {
+        let slice = family.slice_at(before_s);
+        let part = Part { family, from_s: slice.from_s - family.slice_s(), to_s: before_s };
+        for table in tables_of(dialect, transaction, part).await?.into_iter().rev() {
+            let sql = format!(
+                "SELECT t, edge_id FROM {table} WHERE t >= {} AND t < {} ORDER BY t DESC LIMIT 2000",
+                part.from_s, part.to_s
+            );
+            let rows = transaction.fetch(&sql, vec![]).await?;
+            if let Some(row) = rows.iter().find(|row| is_chosen(chosen, row.int(1))) {
+                return Ok(Some((row.int(0), family)));
+            }
+        }
+    }
+    Ok(None)
+}
+
+pub(super) async fn namespaces<D: Database>(database: &D) -> Result<Vec<String>, StoreError> {
+    let mut transaction = database.begin_read().await?;
+    refresh_edges(database, &mut *transaction).await?;
+    let targets = transaction.fetch("SELECT DISTINCT namespace FROM target", vec![]).await?;
+    let mut names: std::collections::BTreeSet<String> = targets.iter().map(|row| row.text(0).to_owned()).collect();
+    for (_, edge) in database.caches().edges() {
+        names.extend(edge.labels.namespaces().map(str::to_owned));
+    }
+    names.remove("");
+    names.remove("unknown");
+    Ok(names.into_iter().collect())
+}
+
+pub(super) async fn created_at_ms<D: Database>(database: &D) -> Result<i64, StoreError> {
+    let rows = database.begin_read().await?.fetch("SELECT created_at_ms FROM store_info", vec![]).await?;
+    Ok(rows.first().map_or(0, |row| row.int(0)))
+}
+
+pub(super) async fn ingest_counts<D: Database>(database: &D) -> Result<Vec<(String, String, String, u64)>, StoreError> {
+    let sql = "SELECT door, signal, outcome, total FROM ingest_count ORDER BY door, signal, outcome";
+    let rows = database.begin_read().await?.fetch(sql, vec![]).await?;
+    Ok(rows.iter().map(|row| (row.text(0).to_owned(), row.text(1).to_owned(), row.text(2).to_owned(), row.count(3))).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_rounded_up_to_what_is_kept() {
+        let nothing = [i64::MIN; 3];
+        let hour = Window { from_ms: 0, to_ms: 3_600_000 };
+        assert_eq!(step(hour, 60, nothing), (Family::Minute, 60));
+        assert_eq!(step(hour, 15, nothing), (Family::TenSeconds, 20));
+        assert_eq!(step(hour, 90, nothing), (Family::TenSeconds, 90));
+        assert_eq!(step(hour, 90, [7200, 0, 0]), (Family::Minute, 120));
+        assert_eq!(step(hour, 0, [7200, 7200, 0]), (Family::Hour, 3600));
+        assert_eq!(step(Window { from_ms: 0, to_ms: 400_000_000 }, 10, nothing).1, 200);
+    }
+}

@@ -1,0 +1,87 @@
+//! Forgets the past by dropping whole slices.
+
+use std::time::Duration;
+
+use super::StoreError;
+use super::database::Database;
+use super::schema::{Family, Slice, drop_slice};
+
+/// How long each kind of data is kept. A slice goes when all of it is older.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Rollups of ten seconds.
+    pub fine: Duration,
+    /// Rollups of a minute.
+    pub minutes: Duration,
+    /// Rollups of an hour.
+    pub hours: Duration,
+    pub spans: Duration,
+}
+
+const DAY: u64 = 24 * 3600;
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            fine: Duration::from_secs(DAY),
+            minutes: Duration::from_secs(14 * DAY),
+            hours: Duration::from_secs(400 * DAY),
+            spans: Duration::from_secs(7 * DAY),
+        }
+    }
+}
+
+impl Retention {
+    #[must_use]
+    pub fn of(&self, family: Family) -> Duration {
+        match family {
+            Family::TenSeconds => self.fine,
+            Family::Minute => self.minutes,
+            Family::Hour => self.hours,
+            Family::Span => self.spans,
+        }
+    }
+}
+
+/// Drops what is too old and returns the slices that went.
+pub(super) async fn drop_old<D: Database>(database: &D, retention: &Retention, now_ms: i64) -> Result<Vec<Slice>, StoreError> {
+    let mut dropped = Vec::new();
+    for family in Family::ALL {
+        let kept_s = i64::try_from(retention.of(family).as_secs()).unwrap_or(i64::MAX);
+        let before_s = (now_ms / 1000).saturating_sub(kept_s);
+        dropped.extend(drop_family(database, family, before_s).await?);
+    }
+    if dropped.iter().any(|slice| slice.family == Family::Span) {
+        forget_names(database, now_ms, retention).await?;
+    }
+    Ok(dropped)
+}
+
+/// One transaction per slice: in Postgres each drop locks the parent.
+async fn drop_family<D: Database>(database: &D, family: Family, before_s: i64) -> Result<Vec<Slice>, StoreError> {
+    let sql = "SELECT from_s FROM slice WHERE family = $1 AND to_s <= $2 ORDER BY from_s";
+    let rows = database.begin_read().await?.fetch(sql, vec![family.name().into(), before_s.into()]).await?;
+    let slices: Vec<Slice> = rows.iter().map(|row| Slice { family, from_s: row.int(0) }).collect();
+    for slice in &slices {
+        // First from the cache: a writer that needs the slice after this makes it again.
+        database.caches().forget_slice(*slice);
+        let mut transaction = database.begin().await?;
+        drop_slice(&mut *transaction, *slice).await?;
+        transaction.commit().await?;
+        database.caches().forget_slice(*slice);
+    }
+    Ok(slices)
+}
+
+/// Names of services and operations that no kept span has.
+async fn forget_names<D: Database>(database: &D, now_ms: i64, retention: &Retention) -> Result<(), StoreError> {
+    let before_s = now_ms / 1000 - i64::try_from(retention.spans.as_secs()).unwrap_or(i64::MAX / 2);
+    let mut transaction = database.begin().await?;
+    for table in ["operation", "service"] {
+        let sql = format!("DELETE FROM {table} WHERE kept_until_s <= $1");
+        transaction.execute(&sql, vec![before_s.into()]).await?;
+    }
+    transaction.commit().await?;
+    database.caches().forget_names();
+    Ok(())
+}

@@ -1,0 +1,320 @@
+//! The contract of `Store`, the same tests on both databases.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sidelight_collector::store::Window;
+use sidelight_collector::store::{
+    Counts, Edge, EdgeLabels, Family, Histogram, Retention, ScrapeBatch, Span, SpanKind, Totals, TraceQuery, WriteBatch,
+    in_namespaces,
+};
+use support::place::Place;
+
+/// A round hour, so that the steps below are easy to read.
+const T: i64 = 1_795_413_600;
+const BOUNDS: [f64; 3] = [1.0, 5.0, 10.0];
+
+on_both!(
+    an_empty_store_answers_nothing,
+    rollups_add_up_in_every_window,
+    a_second_writer_of_the_same_scrape_stores_nothing,
+    everything_survives_a_restart,
+    filters_choose_edges,
+    series_have_steps_and_groups,
+    retention_drops_slices_and_coarser_steps_answer,
+    a_gone_series_is_forgotten,
+    spans_are_stored_once,
+    traces_are_found,
+    counts_are_exact,
+    many_rows_are_written_at_once,
+);
+
+fn edge(namespace: &str, destination: &str, code: &str) -> Arc<Edge> {
+    let labels = EdgeLabels {
+        reporter: "source".into(),
+        source_workload: "productpage-v1".into(),
+        source_workload_namespace: namespace.into(),
+        destination_workload: destination.into(),
+        destination_workload_namespace: namespace.into(),
+        response_code: code.into(),
+        ..EdgeLabels::default()
+    };
+    Arc::new(Edge::new(Arc::new(labels), Arc::from(BOUNDS)))
+}
+
+fn totals(requests: u64) -> Totals {
+    Totals {
+        requests,
+        duration: Histogram { bounds: Arc::from(BOUNDS), counts: vec![requests, 0, 0, 0], sum: requests as f64 / 2.0 },
+        request_bytes: 10.0 * requests as f64,
+        response_bytes: 0.0,
+        ..Totals::default()
+    }
+}
+
+fn scrape(version: i64, at_s: i64, edge: &Arc<Edge>, counter: u64, added: u64) -> ScrapeBatch {
+    ScrapeBatch {
+        target: "sidecar~127.1.0.11~productpage-v1-0.bookinfo~bookinfo.svc.cluster.local".into(),
+        namespace: "bookinfo".into(),
+        version,
+        scraped_at_ms: at_s * 1000,
+        uptime_s: Some((at_s - T) as f64),
+        started_at_s: None,
+        counters: vec![(edge.clone(), totals(counter))],
+        gone: Vec::new(),
+        added: vec![(at_s - at_s % 10, edge.clone(), totals(added))],
+    }
+}
+
+fn one(scrape: ScrapeBatch) -> WriteBatch {
+    WriteBatch { scrapes: vec![scrape], ..WriteBatch::default() }
+}
+
+fn window(from_s: i64, to_s: i64) -> Window {
+    Window { from_ms: from_s * 1000, to_ms: to_s * 1000 }
+}
+
+async fn an_empty_store_answers_nothing(place: &Place) {
+    let store = place.open().await;
+    assert!(store.edges(window(T, T + 3600), None).await.unwrap().edges.is_empty());
+    assert_eq!(store.last_sample_ms(&[], i64::MAX).await.unwrap(), None);
+    assert!(store.namespaces().await.unwrap().is_empty());
+    assert!(store.target("nobody").await.unwrap().is_none());
+    assert!(store.services().await.unwrap().is_empty());
+    assert!(store.trace([1; 16]).await.unwrap().is_empty());
+    assert!(store.ingest_counts().await.unwrap().is_empty());
+    assert!(store.created_at_ms().await.unwrap() > 1_700_000_000_000);
+}
+
+async fn rollups_add_up_in_every_window(place: &Place) {
+    let store = place.open().await;
+    let edge = edge("bookinfo", "reviews-v1", "200");
+    // One request in the first ten seconds, two in the next, and so on, for three hours and ten minutes.
+    let mut counter = 0;
+    for (version, number) in (1..=1140u64).enumerate() {
+        counter += number;
+        let at_s = T + (number as i64 - 1) * 10 + 5;
+        let batch = one(scrape(i64::try_from(version).unwrap(), at_s, &edge, counter, number));
+        assert_eq!(store.write(&batch).await.unwrap().scrapes, [Some(version as i64 + 1)]);
+    }
+    let sum = |from: i64, to: i64| (from..to).map(|step| step as u64 + 1).sum::<u64>();
+    for (from, to) in [(0, 1140), (0, 6), (5, 7), (359, 721), (360, 720), (100, 1100), (1139, 1140)] {
+        let answer = store.edges(window(T + from * 10, T + to * 10), None).await.unwrap();
+        assert_eq!(answer.window, window(T + from * 10, T + to * 10));
+        assert_eq!(answer.edges.len(), 1);
+        assert_eq!(answer.edges[0].totals, totals(sum(from, to)), "steps {from} to {to}");
+        assert_eq!(answer.edges[0].labels, edge.labels);
+    }
+}
+
+async fn a_second_writer_of_the_same_scrape_stores_nothing(place: &Place) {
+    let store = place.open().await;
+    let edge = edge("bookinfo", "reviews-v1", "200");
+    assert_eq!(store.write(&one(scrape(0, T, &edge, 5, 5))).await.unwrap().scrapes, [Some(1)]);
+    assert_eq!(store.write(&one(scrape(0, T + 1, &edge, 5, 5))).await.unwrap().scrapes, [None]);
+    assert_eq!(store.write(&one(scrape(1, T + 2, &edge, 7, 2))).await.unwrap().scrapes, [Some(2)]);
+    assert_eq!(store.write(&one(scrape(1, T + 2, &edge, 7, 2))).await.unwrap().scrapes, [None]);
+    assert_eq!(store.edges(window(T, T + 60), None).await.unwrap().edges[0].totals.requests, 7);
+}
+
+async fn everything_survives_a_restart(place: &Place) {
+    let edge = edge("bookinfo", "reviews-v1", "200");
+    let key = "sidecar~127.1.0.11~productpage-v1-0.bookinfo~bookinfo.svc.cluster.local";
+    let created = {
+        let store = place.open().await;
+        store.write(&one(scrape(0, T + 3, &edge, 5, 5))).await.unwrap();
+        // Dropped without closing, as when the process is killed.
+        store.created_at_ms().await.unwrap()
+    };
+    let store = place.open().await;
+    let target = store.target(key).await.unwrap().unwrap();
+    assert_eq!((target.version, target.scraped_at_ms, target.uptime_s), (1, (T + 3) * 1000, Some(3.0)));
+    assert_eq!(target.counters, [(edge.clone(), totals(5))]);
+    assert_eq!(store.edges(window(T, T + 60), None).await.unwrap().edges[0].totals, totals(5));
+    assert_eq!(store.last_sample_ms(&["bookinfo".into()], i64::MAX).await.unwrap(), Some((T + 3) * 1000));
+    assert_eq!(store.last_sample_ms(&["other".into()], i64::MAX).await.unwrap(), None);
+    assert_eq!(store.created_at_ms().await.unwrap(), created);
+    assert_eq!(store.edge_count(), 1);
+    store.close().await;
+}
+
+async fn filters_choose_edges(place: &Place) {
+    let store = place.open().await;
+    let (here, there) = (edge("bookinfo", "reviews-v1", "200"), edge("shop", "cart", "503"));
+    let mut batch = scrape(0, T, &here, 5, 5);
+    batch.added.push((T, there.clone(), totals(2)));
+    store.write(&one(batch)).await.unwrap();
+    let answer = store.edges(window(T, T + 10), Some(in_namespaces(&["shop".into()]))).await.unwrap();
+    assert_eq!(answer.edges.len(), 1);
+    assert_eq!((&*answer.edges[0].labels.response_code, answer.edges[0].totals.requests), ("503", 2));
+    assert!(store.edges(window(T, T + 10), Some(in_namespaces(&["x".into()]))).await.unwrap().edges.is_empty());
+    assert_eq!(store.namespaces().await.unwrap(), ["bookinfo", "shop"]);
+    assert_eq!(store.known_edges().await.unwrap().len(), 2);
+}
+
+async fn series_have_steps_and_groups(place: &Place) {
+    let store = place.open().await;
+    let (good, bad) = (edge("bookinfo", "reviews-v1", "200"), edge("bookinfo", "reviews-v1", "500"));
+    let mut batch = scrape(0, T + 130, &good, 5, 5);
+    batch.added.extend([(T, good.clone(), totals(1)), (T + 50, good.clone(), totals(2)), (T + 60, bad, totals(3))]);
+    store.write(&one(batch)).await.unwrap();
+    let by_code = Arc::new(|labels: &EdgeLabels| Some(u8::from(labels.response_code.starts_with('5'))));
+    let answer = store.edge_series(window(T, T + 180), 60, by_code).await.unwrap();
+    assert_eq!((answer.step_s, answer.window), (60, window(T, T + 180)));
+    let points: Vec<(i64, u8, u64)> =
+        answer.points.iter().map(|point| (point.t_ms / 1000 - T, point.group, point.totals.requests)).collect();
+    assert_eq!(points, [(0, 0, 3), (60, 1, 3), (120, 0, 5)]);
+    let only_bad = Arc::new(|labels: &EdgeLabels| labels.response_code.starts_with('5').then_some(7));
+    let answer = store.edge_series(window(T, T + 180), 20, only_bad).await.unwrap();
+    assert_eq!(answer.points.len(), 1);
+    assert_eq!((answer.points[0].t_ms, answer.points[0].group), ((T + 60) * 1000, 7));
+}
+
+async fn retention_drops_slices_and_coarser_steps_answer(place: &Place) {
+    let store = place.open().await;
+    let edge = edge("bookinfo", "reviews-v1", "200");
+    for (version, at_s) in [T + 15, T + 75, T + 7215].into_iter().enumerate() {
+        store.write(&one(scrape(version as i64, at_s, &edge, 1 + version as u64, 1))).await.unwrap();
+    }
+    let retention = Retention { fine: Duration::from_secs(3600), ..Retention::default() };
+    let dropped = store.drop_old(&retention, (T + 10_800) * 1000).await.unwrap();
+    assert_eq!(dropped, [Family::TenSeconds.slice_at(T)]);
+    assert!(store.drop_old(&retention, (T + 10_800) * 1000).await.unwrap().is_empty());
+    let answer = store.edges(window(T + 10, T + 20), None).await.unwrap();
+    assert_eq!((answer.window, answer.edges[0].totals.requests), (window(T, T + 60), 1));
+    let answer = store.edges(window(T + 10, T + 7220), None).await.unwrap();
+    assert_eq!((answer.window, answer.edges[0].totals.requests), (window(T, T + 7220), 3));
+    // A late write makes its slice anew.
+    store.write(&one(scrape(3, T + 7230, &edge, 4, 1))).await.unwrap();
+    let mut late = scrape(4, T + 7240, &edge, 5, 0);
+    late.added = vec![(T, edge.clone(), totals(1))];
+    store.write(&one(late)).await.unwrap();
+    assert_eq!(store.edges(window(T, T + 60), None).await.unwrap().edges[0].totals.requests, 2);
+}
+
+async fn a_gone_series_is_forgotten(place: &Place) {
+    let store = place.open().await;
+    let edge = edge("bookinfo", "reviews-v1", "200");
+    let first = scrape(0, T, &edge, 5, 5);
+    let key = first.target.clone();
+    store.write(&one(first)).await.unwrap();
+    let gone = ScrapeBatch { counters: vec![], added: vec![], gone: vec![edge.clone()], ..scrape(1, T + 10, &edge, 0, 0) };
+    store.write(&one(gone)).await.unwrap();
+    assert!(store.target(&key).await.unwrap().unwrap().counters.is_empty());
+    assert_eq!(store.edges(window(T, T + 60), None).await.unwrap().edges[0].totals.requests, 5);
+}
+
+fn span(trace: u8, id: u8, service: &str, start_s: i64) -> Span {
+    Span {
+        trace_id: [trace; 16],
+        id: [id; 8],
+        parent_id: (id > 1).then(|| [id - 1; 8]),
+        kind: if id % 2 == 0 { SpanKind::Server } else { SpanKind::Client },
+        service: service.into(),
+        name: format!("{service}:9080/*"),
+        start_us: start_s * 1_000_000 + i64::from(id),
+        duration_us: i64::from(id) * 1000,
+        tags: vec![("http.status_code".into(), "200".into())],
+        annotations: vec![(start_s * 1_000_000, "cr".into())],
+        ..Span::default()
+    }
+}
+
+async fn spans_are_stored_once(place: &Place) {
+    let store = place.open().await;
+    let spans = vec![span(1, 1, "productpage.bookinfo", T), span(1, 2, "reviews.bookinfo", T)];
+    let batch = WriteBatch { spans: vec![("zipkin", spans.clone())], ..WriteBatch::default() };
+    let report = store.write(&batch).await.unwrap();
+    assert_eq!((report.spans_stored, report.spans_duplicate), (2, 0));
+    let mut again = spans.clone();
+    again.push(span(1, 3, "reviews.bookinfo", T));
+    again.push(span(1, 3, "reviews.bookinfo", T));
+    let report = store.write(&WriteBatch { spans: vec![("zipkin", again)], ..WriteBatch::default() }).await.unwrap();
+    assert_eq!((report.spans_stored, report.spans_duplicate), (1, 3));
+    let trace = store.trace([1; 16]).await.unwrap();
+    assert_eq!(trace, [spans[0].clone(), spans[1].clone(), span(1, 3, "reviews.bookinfo", T)]);
+    let counts = store.ingest_counts().await.unwrap();
+    assert_eq!(
+        counts,
+        [("zipkin".into(), "spans".into(), "refused:duplicate".into(), 3), ("zipkin".into(), "spans".into(), "stored".into(), 3)]
+    );
+}
+
+async fn traces_are_found(place: &Place) {
+    let store = place.open().await;
+    let mut failed = span(3, 2, "reviews.bookinfo", T + 7200);
+    failed.tags.push(("error".into(), "503".into()));
+    failed.is_error = true;
+    failed.shared = true;
+    let spans = vec![
+        span(1, 1, "productpage.bookinfo", T),
+        span(1, 2, "reviews.bookinfo", T),
+        span(2, 1, "productpage.bookinfo", T + 3599),
+        span(2, 9, "ratings.bookinfo", T + 3600),
+        failed.clone(),
+    ];
+    store.write(&WriteBatch { spans: vec![("zipkin", spans)], ..WriteBatch::default() }).await.unwrap();
+    assert_eq!(store.services().await.unwrap(), ["productpage.bookinfo", "ratings.bookinfo", "reviews.bookinfo"]);
+    assert_eq!(store.span_names("ratings.bookinfo").await.unwrap(), ["ratings.bookinfo:9080/*"]);
+    let all = TraceQuery { from_us: T * 1_000_000, to_us: (T + 8000) * 1_000_000, limit: 10, ..TraceQuery::default() };
+    let found = async |query: TraceQuery| -> Vec<u8> {
+        store.find_traces(&query).await.unwrap().iter().map(|trace| trace[0].trace_id[0]).collect()
+    };
+    assert_eq!(found(all.clone()).await, [3, 2, 1]);
+    assert_eq!(found(TraceQuery { limit: 2, ..all.clone() }).await, [3, 2]);
+    assert_eq!(found(TraceQuery { service: Some("reviews.bookinfo".into()), ..all.clone() }).await, [3, 1]);
+    assert_eq!(found(TraceQuery { service: Some("nobody".into()), ..all.clone() }).await, [0u8; 0]);
+    assert_eq!(found(TraceQuery { duration_us_min: Some(9000), ..all.clone() }).await, [2]);
+    assert_eq!(found(TraceQuery { name: Some("ratings.bookinfo:9080/*".into()), ..all.clone() }).await, [2]);
+    assert_eq!(found(TraceQuery { annotations: vec![("error".into(), None)], ..all.clone() }).await, [3]);
+    assert_eq!(found(TraceQuery { annotations: vec![("cr".into(), None)], ..all.clone() }).await, [3, 2, 1]);
+    let status = vec![("http.status_code".to_owned(), Some("500".to_owned()))];
+    assert_eq!(found(TraceQuery { annotations: status, ..all.clone() }).await, [0u8; 0]);
+    // The part of a trace that lies in another slice belongs to it.
+    let late = TraceQuery { service: Some("ratings.bookinfo".into()), ..all };
+    assert_eq!(store.find_traces(&late).await.unwrap()[0].len(), 2);
+    assert_eq!(store.trace([3; 16]).await.unwrap(), [failed]);
+}
+
+async fn counts_are_exact(place: &Place) {
+    let mut counts = Counts::default();
+    counts.add("scrape", "samples", "received", 40);
+    counts.refuse("scrape", "samples", "unused", 30);
+    counts.add("scrape", "samples", "stored", 10);
+    counts.add("scrape", "samples", "bytes", 0);
+    for _ in 0..3 {
+        let store = place.open().await;
+        store.write(&WriteBatch { counts: counts.clone(), ..WriteBatch::default() }).await.unwrap();
+    }
+    let expected = [("received", 120), ("refused:unused", 90), ("stored", 30)]
+        .map(|(outcome, total)| ("scrape".to_owned(), "samples".to_owned(), outcome.to_owned(), total));
+    assert_eq!(place.open().await.ingest_counts().await.unwrap(), expected);
+}
+
+async fn many_rows_are_written_at_once(place: &Place) {
+    let store = place.open().await;
+    let edges: Vec<Arc<Edge>> = (0..1626).map(|number| edge("bookinfo", &format!("w-{number}"), "200")).collect();
+    let batch = ScrapeBatch {
+        counters: edges.iter().map(|edge| (edge.clone(), totals(1))).collect(),
+        added: edges.iter().map(|edge| (T, edge.clone(), totals(1))).collect(),
+        ..scrape(0, T, &edges[0], 0, 0)
+    };
+    let key = batch.target.clone();
+    store.write(&one(batch)).await.unwrap();
+    assert_eq!(store.edges(window(T, T + 10), None).await.unwrap().edges.len(), 1626);
+    assert_eq!(store.target(&key).await.unwrap().unwrap().counters.len(), 1626);
+}
+
+#[test]
+fn both_databases_have_the_same_migrations() {
+    let names = |backend: &str| {
+        let folder = format!("{}/../migrations/{backend}", env!("CARGO_MANIFEST_DIR"));
+        let mut names: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names("sqlite"), names("postgres"));
+}

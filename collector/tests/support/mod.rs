@@ -1,0 +1,5 @@
+//! What the collector's tests share.
+#![allow(dead_code)] // each test program uses its own part
+
+pub mod place;
+pub mod postgres;

@@ -1,0 +1,50 @@
+//! A place for a store, so that one test runs on both databases and can open its store again.
+
+use std::sync::Arc;
+
+use sidelight_collector::store::{PgStore, SqliteStore, Store};
+
+use super::postgres;
+
+pub enum Place {
+    Sqlite(tempfile::TempDir),
+    Postgres(String),
+}
+
+impl Place {
+    pub fn sqlite() -> Self {
+        Self::Sqlite(tempfile::tempdir().unwrap())
+    }
+
+    pub async fn postgres() -> Self {
+        Self::Postgres(postgres::database().await)
+    }
+
+    /// Opens the store; a second time on the same data.
+    pub async fn open(&self) -> Arc<dyn Store> {
+        match self {
+            Self::Sqlite(folder) => Arc::new(SqliteStore::open(&folder.path().join("sidelight.db")).await.unwrap()),
+            Self::Postgres(url) => Arc::new(PgStore::connect(url).await.unwrap()),
+        }
+    }
+}
+
+/// Runs `async fn name(place: &Place)` on both databases.
+#[macro_export]
+macro_rules! on_both {
+    ($($name:ident),+ $(,)?) => {$(
+        mod $name {
+            use $crate::support::place::Place;
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn sqlite() {
+                super::$name(&Place::sqlite()).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn postgres() {
+                super::$name(&Place::postgres().await).await;
+            }
+        }
+    )+};
+}
