@@ -4,6 +4,8 @@
 //! counters, histograms, log line and span are written there and nowhere else.
 //! Nothing on the request path waits: spans and log lines are offered to bounded queues, and every drop is counted.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 pub mod access_log;
 mod body;
 pub mod context;
@@ -19,6 +21,8 @@ mod request_id;
 mod settings;
 pub mod spans;
 mod telemetry;
+#[cfg(test)]
+mod testing;
 
 pub use body::{CountedBody, ExchangeBody};
 pub use exchange::{Exchange, Outcome};
@@ -26,5 +30,6 @@ pub use flags::{ResponseFlag, ResponseFlags};
 pub use labels::{ClusterInfo, Reporter, ServiceInfo, TlsIdentity};
 pub use peer::Peer;
 pub use record::{Downstream, Protocol, RequestHead};
+pub use request_id::X_REQUEST_ID;
 pub use settings::{TelemetrySettings, TracingSettings};
 pub use telemetry::{Telemetry, TelemetryCounters};

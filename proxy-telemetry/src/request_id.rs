@@ -2,7 +2,8 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Header of the request id.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(crate) const X_CLIENT_TRACE_ID: HeaderName = HeaderName::from_static("x-client-trace-id");
 const X_FORCE_TRACE: HeaderName = HeaderName::from_static("x-envoy-force-trace");
 
