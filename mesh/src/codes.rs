@@ -30,7 +30,7 @@ codes! {
     BAD_REGEX = "SL0011", "a regular expression that does not compile";
     CONTRADICTION = "SL0012", "fields that exclude each other";
 
-    WEIGHT_RANGE = "SL0101", "a weight below 0 or above 100";
+    WEIGHT_RANGE = "SL0101", "a weight below 0";
     /// The whole rule would answer 503: nothing can be chosen.
     WEIGHT_ZERO = "SL0102", "all of several weights are 0";
     WEIGHT_SUM = "SL0103", "weights do not add up to 100";
@@ -40,7 +40,9 @@ codes! {
     NO_WORKLOADS = "SL0107", "the service has no workloads";
     RETRY_CONDITION = "SL0108", "unknown retry condition";
     GATEWAY_HOST = "SL0109", "no server of the gateway takes this host";
-    SHADOWED = "SL0110", "another VirtualService hides this one";
+    DELEGATE_MISSING = "SL0110", "the delegate does not exist";
+    NEVER_MATCHES = "SL0111", "a path that cannot match";
+    BREAKS_OTHER = "SL0112", "the change breaks another object";
 
     DUPLICATE_SUBSET = "SL0201", "the same subset twice";
     DUPLICATE_PORT = "SL0202", "the same port twice";

@@ -6,5 +6,7 @@ pub mod finding;
 pub mod hosts;
 pub mod identity;
 mod nearest;
+pub mod references;
 pub mod registry;
 pub mod route;
+pub mod validate;

@@ -88,6 +88,12 @@ impl Registry {
         Self { domain, services, workloads }
     }
 
+    /// The same workloads with the services of another configuration.
+    #[must_use]
+    pub fn with_services_of(&self, config: &MeshConfig) -> Self {
+        Self { workloads: self.workloads.clone(), ..Self::new(config, []) }
+    }
+
     /// By full name.
     #[must_use]
     pub fn service(&self, fqdn: &str) -> Option<&Arc<Service>> {

@@ -408,8 +408,8 @@ impl<'n> SeqAccess<'n> for Items<'n, '_> {
             if self.reader.context.skipped.borrow().contains(&path) {
                 continue;
             }
-            let element = seed.deserialize(self.reader.child(node, node.place, path.clone()));
-            return element.map(Some).map_err(|error| error.at(&path, node.place));
+            let element = seed.deserialize(self.reader.child(node, node.mark(), path.clone()));
+            return element.map(Some).map_err(|error| error.at(&path, node.mark()));
         }
         Ok(None)
     }

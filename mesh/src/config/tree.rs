@@ -105,6 +105,14 @@ impl Node {
         self.entry(key).map(|entry| &entry.value)
     }
 
+    /// Where to point for this value in a list: at the first key of a map.
+    pub fn mark(&self) -> Place {
+        match &self.value {
+            Value::Map(entries) => entries.first().map_or(self.place, |entry| entry.key_place),
+            _ => self.place,
+        }
+    }
+
     pub fn entry(&self, key: &str) -> Option<&Entry> {
         match &self.value {
             Value::Map(entries) => entries.iter().find(|entry| entry.key == key),
@@ -127,7 +135,7 @@ fn collect(node: &Node, place: Place, path: String, places: &mut Places) {
     match &node.value {
         Value::List(items) => {
             for (index, child) in items.iter().enumerate() {
-                collect(child, child.place, item_path(&path, index), places);
+                collect(child, child.mark(), item_path(&path, index), places);
             }
         }
         Value::Map(entries) => {

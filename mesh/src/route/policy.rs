@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::{Viewer, is_exported};
 use crate::config::{
-    ClientTls, ConfigObject, ConnectionPool, DestinationRule, LoadBalancer, MeshConfig, OutlierDetection, RetryBudget, Subset,
-    TrafficPolicy, labels_match,
+    ClientTls, ConfigObject, ConnectionPool, DestinationRule, LoadBalancer, MeshConfig, MeshSettings, OutlierDetection,
+    RetryBudget, Subset, TrafficPolicy, labels_match,
 };
 use crate::hosts;
 
@@ -34,11 +34,19 @@ pub struct EffectivePolicy<'a> {
 /// The first that has a rule decides alone.
 #[must_use]
 pub fn rule_for<'a>(config: &'a MeshConfig, fqdn: &str, client: Viewer<'_>) -> EffectiveRule<'a> {
-    let settings = &config.settings;
+    rule_among(&config.destination_rules(), &config.settings, fqdn, client)
+}
+
+/// The same for many look-ups: the rules are sorted once, oldest first.
+pub(crate) fn rule_among<'a>(
+    rules: &[(&'a ConfigObject, &'a DestinationRule)],
+    settings: &MeshSettings,
+    fqdn: &str,
+    client: Viewer<'_>,
+) -> EffectiveRule<'a> {
     let root = settings.root_namespace.as_str();
     let own = (client.namespace != root).then_some(client.namespace);
     let service_namespace = hosts::split_fqdn(fqdn, &settings.domain).map(|(_, namespace)| namespace);
-    let rules = config.destination_rules();
     for namespace in own.into_iter().chain(service_namespace).chain([root]) {
         let here = rules.iter().filter(|(object, rule)| {
             object.object.metadata.namespace == namespace && is_exported(&rule.export_to, namespace, client.namespace)
