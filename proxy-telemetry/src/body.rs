@@ -15,6 +15,7 @@ use crate::flags::ResponseFlag;
 #[derive(Debug)]
 pub struct CountedBody<B> {
     inner: B,
+    bytes: u64,
     progress: Arc<Progress>,
 }
 
@@ -23,7 +24,7 @@ impl<B: Body + Unpin> CountedBody<B> {
         if inner.is_end_stream() {
             progress.request_ended();
         }
-        Self { inner, progress }
+        Self { inner, bytes: 0, progress }
     }
 }
 
@@ -34,7 +35,9 @@ impl<B: Body + Unpin> Body for CountedBody<B> {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
         if let Some(Ok(frame)) = &frame {
-            self.progress.request_bytes.fetch_add(bytes_of(frame), Ordering::Relaxed);
+            self.bytes += bytes_of(frame);
+            // A retry sends the same bytes again, but they were received once.
+            self.progress.request_bytes.fetch_max(self.bytes, Ordering::Relaxed);
         }
         if frame.is_none() || self.inner.is_end_stream() {
             self.progress.request_ended();
@@ -61,6 +64,12 @@ pub struct ExchangeBody<B> {
 }
 
 impl<B: Body + Unpin> ExchangeBody<B> {
+    /// A body of the same type that ends no exchange, for answers whose exchange lives on elsewhere, as in a tunnel.
+    #[must_use]
+    pub fn detached(inner: B) -> Self {
+        Self { inner, exchange: None }
+    }
+
     pub(crate) fn new(inner: B, exchange: Exchange) -> Self {
         let ended = inner.is_end_stream() || exchange.is_bodiless();
         let mut body = Self { inner, exchange: Some(exchange) };

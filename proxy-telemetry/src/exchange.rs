@@ -147,6 +147,9 @@ impl Exchange {
         self.record.upstream_host = Some(host);
         self.record.endpoint = endpoint;
         self.record.upstream_connected = false;
+        self.record.upstream_local = None;
+        // What an earlier attempt failed of is not said of this one.
+        self.record.upstream_failure = None;
         self.record.attempts += 1;
     }
 
@@ -217,10 +220,16 @@ impl Exchange {
         self.respond(status, headers);
     }
 
-    /// Counts the bytes of the request's body, and when it ended.
+    /// Counts the bytes of the request's body, and when it ended. Once per attempt; what is sent again counts once.
     #[must_use]
     pub fn count_request<B: Body + Unpin>(&self, body: B) -> CountedBody<B> {
         CountedBody::new(body, Arc::clone(&self.progress))
+    }
+
+    /// Adds bytes that passed outside of the bodies, as in a tunnel.
+    pub fn add_bytes(&mut self, received: u64, sent: u64) {
+        self.progress.request_bytes.fetch_add(received, Ordering::Relaxed);
+        self.record.bytes_sent += sent;
     }
 
     /// Binds the exchange to the response's body: it is finished with the last byte, or abandoned with the body.

@@ -237,6 +237,34 @@ fn bodies_and_heads_are_counted_as_bytes() {
     assert!(text.contains("\"} 56\n"), "{text}");
 }
 
+#[test]
+fn what_a_retry_sends_again_was_received_once() {
+    let (telemetry, log) = proxy(workload("productpage", "v1"), false);
+    let none = HeaderMap::new();
+    let mut exchange = telemetry.start(Reporter::Source, &get("/", "reviews:9080", &none));
+    for _ in 0..2 {
+        exchange.set_upstream("127.0.0.1:19".parse().unwrap(), None);
+        drain(exchange.count_request(Full::new(Bytes::from_static(b"12345"))));
+        exchange.upstream_failed("delayed_connect_error: Connection refused");
+    }
+    exchange.set_upstream("127.0.0.1:20".parse().unwrap(), None);
+    exchange.upstream_response(StatusCode::OK, &mut HeaderMap::new());
+    exchange.finish(Outcome::Complete);
+    assert!(log.lines()[0].contains(" via_upstream - \"-\" 5 0 "), "{}", log.lines()[0]);
+}
+
+#[test]
+fn tunnels_add_their_bytes_by_hand() {
+    let (telemetry, log) = proxy(workload("productpage", "v1"), false);
+    let none = HeaderMap::new();
+    let mut exchange = telemetry.start(Reporter::Source, &get("/", "reviews:9080", &none));
+    exchange.upstream_response(StatusCode::SWITCHING_PROTOCOLS, &mut HeaderMap::new());
+    drain(ExchangeBody::detached(Full::new(Bytes::new())));
+    exchange.add_bytes(7, 9);
+    exchange.finish(Outcome::Complete);
+    assert!(log.lines()[0].contains(" 101 - via_upstream - \"-\" 7 9 "), "{}", log.lines()[0]);
+}
+
 /// Drives a body that is always ready.
 fn drain<B: Body + Unpin>(mut body: B) {
     let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
