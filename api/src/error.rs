@@ -31,6 +31,8 @@ pub enum ErrorKind {
     Forbidden,
     /// 404
     NotFound,
+    /// 405: the path exists, but not for this method.
+    MethodNotAllowed,
     /// 409: the object changed underneath; load it again.
     Conflict,
     /// 413
@@ -53,6 +55,7 @@ impl ErrorKind {
             Self::Unauthorized => 401,
             Self::Forbidden => 403,
             Self::NotFound => 404,
+            Self::MethodNotAllowed => 405,
             Self::Conflict => 409,
             Self::TooLarge => 413,
             Self::Invalid => 422,
