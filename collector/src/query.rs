@@ -7,4 +7,5 @@ pub mod graph;
 pub mod latency;
 pub mod params;
 pub mod rounding;
+pub mod timeline;
 pub mod window;

@@ -26,8 +26,8 @@ pub struct MeshFacts {
 pub struct Instance<'a> {
     pub identity: &'a NodeIdentity,
     pub connected: bool,
-    /// Runs the newest configuration.
-    pub synced: bool,
+    /// Runs the newest configuration; `None` when nobody knows.
+    pub synced: Option<bool>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,7 +40,8 @@ pub struct WorkloadFacts {
     pub gateway: Option<GatewayKind>,
     pub instances: u32,
     pub connected: u32,
-    pub synced: u32,
+    /// Instances with the newest configuration; `None` when nobody knows.
+    pub synced: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,12 +126,13 @@ impl MeshFacts {
             version: identity.canonical_revision.clone(),
             labels: identity.labels.clone(),
             gateway: gateway_kind(identity),
+            synced: Some(0),
             ..WorkloadFacts::default()
         });
         workload.labels.retain(|name, value| identity.labels.get(name) == Some(value));
         workload.instances += 1;
         workload.connected += u32::from(instance.connected);
-        workload.synced += u32::from(instance.synced);
+        workload.synced = workload.synced.zip(instance.synced).map(|(sum, synced)| sum + u32::from(synced));
     }
 
     #[must_use]

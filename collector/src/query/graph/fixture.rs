@@ -53,7 +53,7 @@ impl Fixture {
             gateway: None,
             instances,
             connected,
-            synced: connected,
+            synced: Some(connected),
         };
         self.mesh.workloads.insert((namespace, workload), facts);
         self

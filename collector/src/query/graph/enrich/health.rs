@@ -85,7 +85,7 @@ fn status(name: &str, facts: &WorkloadFacts) -> WorkloadStatus {
         desired_replicas: facts.instances,
         current_replicas: facts.instances,
         available_replicas: facts.connected,
-        synced_proxies: i32::try_from(facts.synced).unwrap_or(i32::MAX),
+        synced_proxies: facts.synced.map_or(-1, |synced| i32::try_from(synced).unwrap_or(i32::MAX)),
     }
 }
 
