@@ -53,6 +53,8 @@ pub struct ServiceInfo {
 #[derive(Debug)]
 pub struct ClusterInfo {
     number: u64,
+    /// Whether the name is one of those that Istio gives meaning to.
+    special: bool,
     pub name: Arc<str>,
     /// `alt_stat_name`, normally the name and a `;`.
     pub alt_stat_name: Option<Arc<str>>,
@@ -65,7 +67,9 @@ impl ClusterInfo {
     /// A cluster without service metadata that takes part in metadata exchange.
     #[must_use]
     pub fn new(name: impl Into<Arc<str>>) -> Self {
-        Self { number: next_number(), name: name.into(), alt_stat_name: None, service: None, exchange: true }
+        let name = name.into();
+        let special = SPECIAL_CLUSTERS.contains(&&*name);
+        Self { number: next_number(), special, name, alt_stat_name: None, service: None, exchange: true }
     }
 
     /// Sets `alt_stat_name`; an empty one counts as none.
@@ -87,10 +91,6 @@ impl ClusterInfo {
     pub fn with_exchange(mut self, exchange: bool) -> Self {
         self.exchange = exchange;
         self
-    }
-
-    fn special(&self) -> bool {
-        SPECIAL_CLUSTERS.contains(&&*self.name)
     }
 }
 
@@ -200,7 +200,7 @@ impl LabelSources<'_> {
     }
 
     fn needs_authority(&self) -> bool {
-        let from_cluster = self.route == RouteKind::Named && self.cluster.is_some_and(|c| c.service.is_some() && !c.special());
+        let from_cluster = self.route == RouteKind::Named && self.cluster.is_some_and(|c| c.service.is_some() && !c.special);
         self.host_fallback() && !from_cluster
     }
 
@@ -213,7 +213,7 @@ impl LabelSources<'_> {
         match (self.route, self.cluster) {
             (RouteKind::BlockAll, _) => service.name = BLACK_HOLE,
             (RouteKind::AllowAny, _) => service.name = PASSTHROUGH,
-            (RouteKind::Named, Some(cluster)) if cluster.special() => service.name = &cluster.name,
+            (RouteKind::Named, Some(cluster)) if cluster.special => service.name = &cluster.name,
             (RouteKind::Named, Some(ClusterInfo { service: Some(told), .. })) => {
                 service = Service::of(told);
             }

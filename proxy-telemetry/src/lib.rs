@@ -23,6 +23,7 @@ pub mod spans;
 mod telemetry;
 #[cfg(test)]
 mod testing;
+pub mod tower;
 
 pub use body::{CountedBody, ExchangeBody};
 pub use exchange::{Exchange, Outcome};
