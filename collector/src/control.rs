@@ -2,6 +2,7 @@
 
 mod ads;
 mod api;
+mod config;
 mod objects;
 mod proxies;
 mod resources;
@@ -16,12 +17,15 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
 use sidelight_api::proxy::Scrape;
+use sidelight_api::timeline::Change;
 use sidelight_mesh::config::MeshSettings;
 use sidelight_mesh::identity::NodeIdentity;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+pub use self::api::BODY_BYTES_MAX;
+pub use self::config::OBJECTS_MAX;
 pub use self::proxies::{PROXIES_MAX, RECONNECT_GRACE};
 pub use self::view::MeshView;
 
@@ -109,6 +113,8 @@ struct Inner {
     view: watch::Sender<Arc<MeshView>>,
     targets: watch::Sender<Arc<[Target]>>,
     scrapes: RwLock<Option<Arc<ScrapeReport>>>,
+    /// Held by whoever checks and writes configuration, so that what was checked is what is written.
+    edits: tokio::sync::Mutex<()>,
     /// Held while a new view is made, so that none overtakes another.
     publishing: Mutex<()>,
     /// Rung when proxies came or went.
@@ -134,6 +140,7 @@ impl ControlPlane {
             view: watch::Sender::new(Arc::default()),
             targets: watch::Sender::new(Arc::default()),
             scrapes: RwLock::new(None),
+            edits: tokio::sync::Mutex::new(()),
             publishing: Mutex::new(()),
             registry_changed: Notify::new(),
             shutdown,
@@ -154,6 +161,11 @@ impl ControlPlane {
     #[must_use]
     pub fn snapshot(&self) -> Arc<MeshView> {
         self.inner.view.borrow().clone()
+    }
+
+    /// Changes of configuration with `from_ms <= t < to_ms`, oldest first; no namespaces means all.
+    pub async fn changes(&self, from_ms: i64, to_ms: i64, namespaces: &[String]) -> Result<Vec<Change>, RevisionError> {
+        self.inner.changes(from_ms, to_ms, namespaces).await
     }
 
     /// `/api/config…` and `/api/proxies`, to be nested under whatever checks the login.

@@ -16,11 +16,9 @@ mod matches;
 mod metadata;
 mod outbound;
 mod outlier;
-mod policy;
 mod protocol;
 mod retries;
 mod routes;
-mod selection;
 mod special;
 
 use sidelight_mesh::identity::{NodeIdentity, NodeType};

@@ -1,8 +1,10 @@
 //! The mesh at one moment: which workloads are there, and what is configured.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 
-use sidelight_mesh::config::MeshConfig;
+use sidelight_mesh::config::{MeshConfig, ObjectKey};
+use sidelight_mesh::finding::Finding;
 use sidelight_mesh::identity::NodeIdentity;
 use sidelight_mesh::registry::Registry;
 
@@ -12,12 +14,14 @@ pub struct MeshView {
     sequence: u64,
     config: Arc<MeshConfig>,
     registry: Registry,
+    /// Checked when first asked for: most views are only translated.
+    findings: OnceLock<BTreeMap<ObjectKey, Vec<Finding>>>,
 }
 
 impl MeshView {
     pub(super) fn new(sequence: u64, config: Arc<MeshConfig>, workloads: impl Iterator<Item = NodeIdentity>) -> Self {
         let registry = Registry::new(&config, workloads);
-        Self { sequence, config, registry }
+        Self { sequence, config, registry, findings: OnceLock::new() }
     }
 
     /// Grows with every change.
@@ -37,4 +41,16 @@ impl MeshView {
     pub fn registry(&self) -> &Registry {
         &self.registry
     }
+
+    /// What is to be said of an object, in this mesh.
+    #[must_use]
+    pub fn findings(&self, key: &ObjectKey) -> &[Finding] {
+        let all = self.findings.get_or_init(|| validate(&self.config, &self.registry));
+        all.get(key).map(Vec::as_slice).unwrap_or_default()
+    }
+}
+
+/// Checks every object of a mesh.
+pub(super) fn validate(_config: &MeshConfig, _registry: &Registry) -> BTreeMap<ObjectKey, Vec<Finding>> {
+    BTreeMap::new()
 }

@@ -68,7 +68,7 @@ pub enum Change {
 pub enum Expect {
     /// Overwrite whatever there is.
     Anything,
-    /// Revision number of the head, deletions included; 0 when the object never existed.
+    /// Revision number of the head, deletions included; 0 stands for "there is no such object", be it deleted or new.
     Head(u64),
 }
 

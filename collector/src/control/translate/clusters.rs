@@ -6,15 +6,15 @@ use envoy_types::pb::envoy::config::cluster::v3::circuit_breakers::{Thresholds, 
 use envoy_types::pb::envoy::config::cluster::v3::cluster::{CommonLbConfig, DiscoveryType, EdsClusterConfig};
 use envoy_types::pb::envoy::config::cluster::v3::{CircuitBreakers, Cluster, UpstreamConnectionOptions};
 use envoy_types::pb::envoy::config::core::v3::TcpKeepalive;
-use sidelight_mesh::config::{ConnectionPool, MeshConfig, RetryBudget, ServicePort, Subset, TcpPool};
+use sidelight_mesh::config::{ConnectionPool, RetryBudget, ServicePort, Subset, TcpPool};
 use sidelight_mesh::identity::NodeIdentity;
 use sidelight_mesh::registry::{Registry, Service};
+use sidelight_mesh::route::{EffectivePolicy as Policy, EffectiveRule as Rule, rule_for};
 
 use super::balancing::{self, Balancing};
 use super::endpoints::load_assignment;
 use super::metadata::services_metadata;
 use super::outlier;
-use super::policy::{Policy, Rule, rule_for};
 use super::protocol::{self, positive};
 use super::special;
 use crate::control::MeshView;
@@ -30,7 +30,7 @@ const RETRY_BUDGET_PERCENT: f64 = 20.0;
 
 pub(super) fn add(resources: &mut ProxyResources, view: &MeshView, node: &NodeIdentity) {
     for service in view.registry().services() {
-        let rule = rule_for(view.config(), service, node);
+        let rule = rule_for(view.config(), &service.fqdn, node.into());
         for port in &service.ports {
             add_one(resources, view.registry(), &Target { service, port, subset: None }, &rule);
             for subset in &rule.subsets {
@@ -48,11 +48,8 @@ pub(super) fn cluster_name(port: u16, subset: &str, host: &str) -> String {
 /// Whether a rule names the subset, and so whether its cluster exists.
 pub(super) fn exists(view: &MeshView, node: &NodeIdentity, host: &str, port: u16, subset: &str) -> bool {
     let service = view.registry().service(host).filter(|service| service.port(port).is_some());
-    service.is_some_and(|service| subset.is_empty() || rule_of(view.config(), service, node).subset(subset).is_some())
-}
-
-pub(super) fn rule_of<'a>(config: &'a MeshConfig, service: &Service, node: &NodeIdentity) -> Rule<'a> {
-    rule_for(config, service, node)
+    service
+        .is_some_and(|service| subset.is_empty() || rule_for(view.config(), &service.fqdn, node.into()).subset(subset).is_some())
 }
 
 struct Target<'a> {
@@ -99,7 +96,10 @@ fn cluster(name: &str, target: &Target, rule: &Rule, policy: &Policy) -> Cluster
         }),
         upstream_connection_options: tcp.and_then(keepalive),
         typed_extension_protocol_options: protocol::options(target.port.protocol_kind(), policy.connection_pool, codes),
-        metadata: Some(services_metadata(target.service, rule.object.map(|object| (object, target.subset_name())))),
+        metadata: Some(services_metadata(
+            target.service,
+            rule.objects.first().map(|found| (&found.object, target.subset_name())),
+        )),
         ..base
     }
 }

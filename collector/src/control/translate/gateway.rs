@@ -5,24 +5,21 @@ use std::collections::BTreeMap;
 use envoy_types::pb::envoy::config::core::v3::TrafficDirection;
 use envoy_types::pb::envoy::config::route::v3::virtual_host::TlsRequirementType;
 use envoy_types::pb::envoy::config::route::v3::{Route, RouteConfiguration, VirtualHost};
-use sidelight_mesh::config::{Server, labels_match};
-use sidelight_mesh::hosts;
+use sidelight_mesh::config::Server;
 use sidelight_mesh::identity::NodeIdentity;
+use sidelight_mesh::route::{GatewayRef, Scope, gateway_hosts, gateways_for};
 
 use super::connection_manager::{Routes, Side, http_filter};
 use super::listener::listener;
 use super::outbound::DIRECT_RESPONSE_BYTES_MAX;
 use super::routes::virtual_service_routes;
-use super::selection::{Found, Place, behind};
 use crate::control::resources::ProxyResources;
 use crate::control::wire::{flag, uint};
 use crate::control::{ControlSettings, MeshView};
 
 /// A server of a Gateway object that this proxy serves.
 struct Served<'a> {
-    /// `<namespace>/<name>`
-    gateway: String,
-    namespace: &'a str,
+    gateway: GatewayRef<'a>,
     server: &'a Server,
 }
 
@@ -47,17 +44,10 @@ pub(super) fn add(resources: &mut ProxyResources, view: &MeshView, node: &NodeId
 /// By bind address and port; of all gateways that select this proxy, the oldest first.
 fn served<'a>(view: &'a MeshView, node: &NodeIdentity) -> BTreeMap<(&'a str, u16), Vec<Served<'a>>> {
     let mut ports: BTreeMap<(&str, u16), Vec<Served>> = BTreeMap::new();
-    for (object, spec) in view.config().gateways() {
-        if !labels_match(&spec.selector, &node.labels) {
-            continue;
-        }
-        let metadata = &object.object.metadata;
+    for (object, spec) in gateways_for(view.config(), node) {
         for server in spec.servers.iter().filter(|server| is_plain_http(server)) {
-            ports.entry((&server.bind, server.port.number)).or_default().push(Served {
-                gateway: format!("{}/{}", metadata.namespace, metadata.name),
-                namespace: &metadata.namespace,
-                server,
-            });
+            let served = Served { gateway: object.into(), server };
+            ports.entry((&server.bind, server.port.number)).or_default().push(served);
         }
     }
     ports
@@ -102,46 +92,15 @@ fn route_configuration(view: &MeshView, node: &NodeIdentity, name: String, port:
 
 /// Hosts of the server that are also hosts of a VirtualService behind the gateway, each in the narrower form.
 fn add_hosts(all: &mut BTreeMap<String, Host>, view: &MeshView, node: &NodeIdentity, port: u16, served: &Served) {
-    let domain = &view.config().settings.domain;
     let redirect = served.server.tls.as_ref().is_some_and(|tls| tls.https_redirect);
-    for found in behind(view.config(), &served.gateway, node) {
-        let namespace = &found.0.object.metadata.namespace;
-        let resolved = found.1.hosts.iter().map(|host| hosts::resolve(host, namespace, domain));
-        let hosts: Vec<String> = resolved.flat_map(|host| narrowed(served, &host, namespace)).collect();
-        if hosts.is_empty() {
-            continue;
-        }
-        let routes = routes(view, node, port, served, found);
-        for host in hosts {
-            let made = all.entry(host.to_ascii_lowercase()).or_default();
-            made.routes.extend(routes.iter().cloned());
-            made.https_redirect |= redirect;
+    let scope = Scope { viewer: node.into(), port, gateway: Some(served.gateway) };
+    for (host, behind) in gateway_hosts(view.config(), served.gateway, served.server) {
+        let made = all.entry(host.to_ascii_lowercase()).or_default();
+        made.https_redirect |= redirect;
+        for found in behind {
+            made.routes.extend(virtual_service_routes(view, found, scope, node));
         }
     }
-}
-
-fn routes(view: &MeshView, node: &NodeIdentity, port: u16, served: &Served, found: Found) -> Vec<Route> {
-    virtual_service_routes(view, found, Place { gateway: &served.gateway, port, node })
-}
-
-fn narrowed(served: &Served, host: &str, namespace: &str) -> Vec<String> {
-    let mut all: Vec<String> = Vec::new();
-    for entry in &served.server.hosts {
-        let (scope, pattern) = entry.split_once('/').unwrap_or(("*", entry));
-        let in_scope = match scope {
-            "*" => true,
-            "." => namespace == served.namespace,
-            other => other == namespace,
-        };
-        if !in_scope || !hosts::overlap(pattern, host) {
-            continue;
-        }
-        let narrower = if hosts::by_specificity(pattern, host).is_lt() { pattern } else { host };
-        if !all.iter().any(|known| known == narrower) {
-            all.push(narrower.to_owned());
-        }
-    }
-    all
 }
 
 fn virtual_host(host: &str, port: u16, made: Host) -> VirtualHost {

@@ -11,13 +11,13 @@ use sidelight_mesh::config::OutboundPolicy;
 use sidelight_mesh::hosts;
 use sidelight_mesh::identity::NodeIdentity;
 use sidelight_mesh::registry::Service;
+use sidelight_mesh::route::{Scope, is_bound_to_mesh, is_exported, virtual_service_for};
 
 use super::actions::timed_action;
 use super::connection_manager::{Routes, Side, http_filter};
 use super::listener::listener;
 use super::matches::any_path;
-use super::routes::{default_route, virtual_service_routes};
-use super::selection::{Found, MESH, Place, behind, for_host};
+use super::routes::{Found, default_route, virtual_service_routes};
 use super::special::PASSTHROUGH;
 use crate::control::resources::ProxyResources;
 use crate::control::wire::{flag, uint};
@@ -42,9 +42,8 @@ pub(super) fn add(resources: &mut ProxyResources, view: &MeshView, node: &NodeId
 
 fn route_configuration(view: &MeshView, node: &NodeIdentity) -> RouteConfiguration {
     let mut claimed = BTreeSet::new();
-    let found = behind(view.config(), MESH, node);
-    let mut virtual_hosts = service_hosts(view, node, &found);
-    virtual_hosts.extend(outside_hosts(view, node, &found));
+    let mut virtual_hosts = service_hosts(view, node);
+    virtual_hosts.extend(outside_hosts(view, node));
     virtual_hosts.retain_mut(|host| {
         host.domains.retain(|domain| claimed.insert(domain.to_ascii_lowercase()));
         !host.domains.is_empty()
@@ -60,11 +59,11 @@ fn route_configuration(view: &MeshView, node: &NodeIdentity) -> RouteConfigurati
     }
 }
 
-fn service_hosts(view: &MeshView, node: &NodeIdentity, found: &[Found]) -> Vec<VirtualHost> {
+fn service_hosts(view: &MeshView, node: &NodeIdentity) -> Vec<VirtualHost> {
     let domain = &view.config().settings.domain;
     let mut all = Vec::new();
     for service in view.registry().services() {
-        let chosen = for_host(found, &service.fqdn, domain, &node.namespace);
+        let chosen = virtual_service_for(view.config(), &service.fqdn, &node.namespace);
         for port in service.ports.iter().filter(|port| port.protocol_kind().is_http()) {
             let domains = hosts::domains_with_port(&service.fqdn, port.port, &node.namespace, domain);
             let routes = routes_for(view, node, service, port.port, chosen);
@@ -75,29 +74,38 @@ fn service_hosts(view: &MeshView, node: &NodeIdentity, found: &[Found]) -> Vec<V
 }
 
 fn routes_for(view: &MeshView, node: &NodeIdentity, service: &Service, port: u16, chosen: Option<Found>) -> Vec<Route> {
-    let place = Place { gateway: MESH, port, node };
-    let routes = chosen.map(|found| virtual_service_routes(view, found, place)).unwrap_or_default();
+    let routes = chosen.map(|found| virtual_service_routes(view, found, scope(node, port), node)).unwrap_or_default();
     // A VirtualService that has nothing to say about this port leaves it alone.
     if routes.is_empty() { vec![default_route(view, service, port, node)] } else { routes }
 }
 
+fn scope(node: &NodeIdentity, port: u16) -> Scope<'_> {
+    Scope { viewer: node.into(), port, gateway: None }
+}
+
 /// Hosts of VirtualServices that are no services of the mesh.
-fn outside_hosts(view: &MeshView, node: &NodeIdentity, found: &[Found]) -> Vec<VirtualHost> {
+fn outside_hosts(view: &MeshView, node: &NodeIdentity) -> Vec<VirtualHost> {
     let domain = &view.config().settings.domain;
     let mut all = Vec::new();
-    for (object, spec) in found {
-        let place = Place { gateway: MESH, port: OUTSIDE_PORT, node };
+    for (object, spec) in view.config().virtual_services() {
         let namespace = &object.object.metadata.namespace;
+        if !is_bound_to_mesh(spec) || !is_exported(&spec.export_to, namespace, &node.namespace) {
+            continue;
+        }
         let resolved = spec.hosts.iter().map(|host| hosts::resolve(host, namespace, domain));
         for host in resolved.filter(|host| is_outside(view, host)) {
-            let routes = virtual_service_routes(view, (object, spec), place);
+            let routes = virtual_service_routes(view, (object, spec), scope(node, OUTSIDE_PORT), node);
             if !routes.is_empty() {
-                let domains = if host == "*" { Vec::new() } else { vec![host.clone(), format!("{host}:{OUTSIDE_PORT}")] };
-                all.push(virtual_host(format!("{host}:{OUTSIDE_PORT}"), domains, routes));
+                all.push(virtual_host(format!("{host}:{OUTSIDE_PORT}"), outside_domains(&host), routes));
             }
         }
     }
     all
+}
+
+/// The domain `*` belongs to the catch-all.
+fn outside_domains(host: &str) -> Vec<String> {
+    if host == "*" { Vec::new() } else { vec![host.to_owned(), format!("{host}:{OUTSIDE_PORT}")] }
 }
 
 fn is_outside(view: &MeshView, host: &str) -> bool {

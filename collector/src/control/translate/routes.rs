@@ -3,10 +3,11 @@
 use envoy_types::pb::envoy::config::route::v3::route::Action;
 use envoy_types::pb::envoy::config::route::v3::{Decorator, Route};
 use envoy_types::pb::google::protobuf::Any;
-use sidelight_mesh::config::{HttpMatch, HttpRoute};
+use sidelight_mesh::config::{ConfigObject, HttpMatch, HttpRoute, VirtualService};
 use sidelight_mesh::hosts;
 use sidelight_mesh::identity::NodeIdentity;
 use sidelight_mesh::registry::Service;
+use sidelight_mesh::route::{Scope, http_routes};
 
 use super::actions::{self, Destinations};
 use super::clusters::cluster_name;
@@ -16,19 +17,22 @@ use super::faults::fault;
 use super::header_operations::HeaderChanges;
 use super::matches::{any_path, operation_path, route_match};
 use super::metadata::config_metadata;
-use super::selection::{Found, Place, holds_at};
 use crate::control::MeshView;
 use crate::control::wire::ordered;
 
 /// Routes that one VirtualService may have at one place; what is beyond is left out.
 pub(super) const ROUTES_MAX: usize = 10_000;
 
+/// A VirtualService and the object that it is the text of.
+pub(super) type Found<'a> = (&'a ConfigObject, &'a VirtualService);
+
 /// One rule, with all that is needed to find what it points at.
 pub(super) struct Rule<'a> {
     pub(super) view: &'a MeshView,
     pub(super) found: Found<'a>,
     pub(super) http: &'a HttpRoute,
-    pub(super) place: Place<'a>,
+    pub(super) scope: Scope<'a>,
+    pub(super) node: &'a NodeIdentity,
 }
 
 impl Rule<'_> {
@@ -41,11 +45,11 @@ impl Rule<'_> {
     }
 }
 
-/// Empty when nothing of it holds at this place.
-pub(super) fn virtual_service_routes(view: &MeshView, found: Found, place: Place) -> Vec<Route> {
+/// Empty when nothing of it holds for this proxy, port and gateway.
+pub(super) fn virtual_service_routes(view: &MeshView, found: Found, scope: Scope, node: &NodeIdentity) -> Vec<Route> {
     let mut routes = Vec::new();
-    for http in &found.1.http {
-        let rule = Rule { view, found, http, place };
+    for http in http_routes(view.config(), found.0, found.1) {
+        let rule = Rule { view, found, http: &http, scope, node };
         for condition in conditions(&rule) {
             if routes.len() >= ROUTES_MAX {
                 return routes;
@@ -78,7 +82,7 @@ fn conditions<'a>(rule: &Rule<'a>) -> Vec<Option<&'a HttpMatch>> {
     if rule.http.matches.is_empty() {
         return vec![None];
     }
-    let holding = rule.http.matches.iter().filter(|condition| holds_at(condition, rule.place, rule.namespace()));
+    let holding = rule.http.matches.iter().filter(|condition| rule.scope.admits(condition, rule.namespace()));
     holding.map(Some).collect()
 }
 
@@ -95,7 +99,7 @@ fn route(rule: &Rule, condition: Option<&HttpMatch>) -> Option<Route> {
     };
     let mut changes = HeaderChanges::of(http.headers.as_ref());
     if let Some(redirect) = &http.redirect {
-        route.action = Some(Action::Redirect(actions::redirect(redirect, rule.place.port)));
+        route.action = Some(Action::Redirect(actions::redirect(redirect, rule.scope.port)));
     } else if let Some(response) = &http.direct_response {
         route.action = Some(Action::DirectResponse(actions::direct_response(response)));
     } else {
@@ -104,7 +108,7 @@ fn route(rule: &Rule, condition: Option<&HttpMatch>) -> Option<Route> {
             Some((host, port)) => format!("{host}:{port}{}", operation_path(condition)),
             None => {
                 let name = &rule.found.0.object.metadata.name;
-                format!("{name}:{}{}", rule.place.port, operation_path(condition))
+                format!("{name}:{}{}", rule.scope.port, operation_path(condition))
             }
         };
         route.decorator = Some(Decorator { operation, propagate: None });

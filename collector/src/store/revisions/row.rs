@@ -48,12 +48,13 @@ where
 /// The row that `new` becomes on top of `head`; `sequence` is filled in by the database.
 pub(super) fn follow(new: NewRevision, head: Option<&StoredRevision>) -> Result<StoredRevision, RevisionError> {
     let found = head.map_or(0, |h| h.revision);
+    let living = head.filter(|h| !h.is_deletion());
     if let Expect::Head(expected) = new.expect
         && expected != found
+        && !(expected == 0 && living.is_none())
     {
         return Err(RevisionError::Conflict { key: new.key, expected, found });
     }
-    let living = head.filter(|h| !h.is_deletion());
     let (action, yaml, rolled_back_to) = match new.change {
         Change::Save { yaml } if living.is_some() => (Action::Configured, yaml, None),
         Change::Save { yaml } => (Action::Created, yaml, None),
