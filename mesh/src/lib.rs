@@ -3,6 +3,8 @@
 pub mod codes;
 pub mod config;
 pub mod finding;
+#[cfg(test)]
+mod fixture;
 pub mod hosts;
 pub mod identity;
 mod nearest;

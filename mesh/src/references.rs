@@ -1,6 +1,6 @@
 //! What an object points at, and whether it is there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::{ConfigObject, Destination, Kind, MeshConfig, ObjectKey, Spec, VirtualService, labels_match};
 use crate::hosts;
@@ -75,19 +75,13 @@ impl Finder<'_> {
             self.add("gateway", gateway.name, gateway.namespace, exists, None);
         }
         for rule in &spec.http {
-            rule.route.iter().for_each(|target| self.destination(&target.destination));
-            rule.mirror.iter().for_each(|mirror| self.destination(mirror));
-            rule.mirrors.iter().for_each(|mirror| self.destination(&mirror.destination));
             if let Some(delegate) = &rule.delegate {
                 let namespace = if delegate.namespace.is_empty() { &own } else { &delegate.namespace };
                 let exists = self.has(Kind::VirtualService, namespace, &delegate.name);
                 self.add("virtualService", &delegate.name, namespace, exists, None);
             }
         }
-        let tcp = spec.tcp.iter().flat_map(|rule| &rule.route);
-        for target in tcp.chain(spec.tls.iter().flat_map(|rule| &rule.route)) {
-            self.destination(&target.destination);
-        }
+        spec.destinations().for_each(|destination| self.destination(destination));
     }
 
     fn destination(&mut self, destination: &Destination) {
@@ -107,8 +101,7 @@ impl Finder<'_> {
     }
 
     fn subset(&mut self, fqdn: &str, subset: &str) {
-        let labels = std::collections::BTreeMap::new();
-        let viewer = Viewer { namespace: &self.object.object.metadata.namespace, labels: &labels };
+        let viewer = self.viewer();
         let rule = rule_for(self.config, fqdn, viewer);
         let (name, namespace) = hosts::split_fqdn(fqdn, &self.config.settings.domain).unwrap_or((fqdn, ""));
         let defined = rule.subset(subset);
@@ -120,8 +113,7 @@ impl Finder<'_> {
     }
 
     fn rules_of(&mut self, fqdn: &str) {
-        let labels = std::collections::BTreeMap::new();
-        let viewer = Viewer { namespace: &self.object.object.metadata.namespace, labels: &labels };
+        let viewer = self.viewer();
         for rule in rule_for(self.config, fqdn, viewer).objects {
             let metadata = &rule.object.metadata;
             self.add("destinationRule", &metadata.name, &metadata.namespace, true, None);
@@ -148,7 +140,7 @@ impl Finder<'_> {
             let metadata = &object.object.metadata;
             let full = |host: &str| hosts::resolve(host, &metadata.namespace, domain);
             let covers = spec.hosts.iter().any(|host| host != "*" && hosts::matches(&full(host), fqdn));
-            let leads = spec.http.iter().flat_map(|rule| &rule.route).any(|r| full(&r.destination.host) == fqdn);
+            let leads = spec.destinations().any(|destination| full(&destination.host) == fqdn);
             if covers || leads {
                 self.add("virtualService", &metadata.name, &metadata.namespace, true, None);
             }
@@ -166,9 +158,87 @@ impl Finder<'_> {
         }
     }
 
+    /// A client in the object's own namespace.
+    fn viewer(&self) -> Viewer<'_> {
+        Viewer { namespace: &self.object.object.metadata.namespace, labels: &NO_LABELS }
+    }
+
     fn has(&self, kind: Kind, namespace: &str, name: &str) -> bool {
         self.config.get(&ObjectKey { kind, namespace: namespace.to_owned(), name: name.to_owned() }).is_some()
     }
 }
 
-static NO_LABELS: std::collections::BTreeMap<String, String> = std::collections::BTreeMap::new();
+/// Selects every workload of a service.
+static NO_LABELS: BTreeMap<String, String> = BTreeMap::new();
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::config::parse_documents;
+    use crate::fixture::bookinfo;
+
+    fn shown(object: &ConfigObject, config: &MeshConfig, registry: &Registry) -> String {
+        let lines = references(object, config, registry).into_iter().map(|r| {
+            let exists = if r.exists { "" } else { " missing" };
+            let workloads = r.workloads.map(|count| format!(" {count} workloads")).unwrap_or_default();
+            format!("{} {}/{}{exists}{workloads}\n", r.kind, r.namespace, r.name)
+        });
+        lines.collect()
+    }
+
+    fn of(kind: Kind, name: &str) -> String {
+        let (config, registry) = bookinfo();
+        let key = ObjectKey { kind, namespace: "bookinfo".into(), name: name.into() };
+        shown(config.get(&key).unwrap(), &config, &registry)
+    }
+
+    #[test]
+    fn every_kind_has_its_references() {
+        insta::assert_snapshot!(of(Kind::VirtualService, "reviews"), @r#"
+        destinationRule bookinfo/reviews
+        service bookinfo/reviews 3 workloads
+        subset bookinfo/reviews/v1 1 workloads
+        subset bookinfo/reviews/v2 1 workloads
+        subset bookinfo/reviews/v3 1 workloads
+    "#);
+        insta::assert_snapshot!(of(Kind::VirtualService, "bookinfo"), @r#"
+        gateway bookinfo/bookinfo-gateway
+        service bookinfo/productpage 1 workloads
+    "#);
+        insta::assert_snapshot!(of(Kind::DestinationRule, "reviews"), @r#"
+        service bookinfo/reviews 3 workloads
+        subset bookinfo/reviews/v1 1 workloads
+        subset bookinfo/reviews/v2 1 workloads
+        subset bookinfo/reviews/v3 1 workloads
+        virtualService bookinfo/reviews
+    "#);
+        insta::assert_snapshot!(of(Kind::Gateway, "bookinfo-gateway"), @r#"
+        virtualService bookinfo/bookinfo
+        workload istio-system/istio-ingressgateway
+    "#);
+        insta::assert_snapshot!(of(Kind::Service, "reviews"), @r#"
+        destinationRule bookinfo/reviews
+        virtualService bookinfo/reviews
+        workload bookinfo/reviews-v1
+        workload bookinfo/reviews-v2
+        workload bookinfo/reviews-v3
+    "#);
+    }
+
+    #[test]
+    fn what_is_missing_is_listed_too() {
+        let (config, registry) = bookinfo();
+        let text = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: x}\nspec: {hosts: [x], gateways: [mesh, a/b], http: [{route: [{destination: {host: reviews, subset: v4}}, {destination: {host: example.com}}]}, {delegate: {name: d}}]}";
+        let object = parse_documents(text, "bookinfo").objects.remove(0).into_config(0);
+        insta::assert_snapshot!(shown(&object, &config, &registry), @r#"
+        destinationRule bookinfo/reviews
+        gateway a/b missing
+        service /example.com missing
+        service bookinfo/reviews 3 workloads
+        subset bookinfo/reviews/v4 missing
+        virtualService bookinfo/d missing
+    "#);
+    }
+}

@@ -171,3 +171,68 @@ pub fn target_port(port: &ServicePort, identity: &NodeIdentity) -> Option<u16> {
 fn selects(service: &Service, identity: &NodeIdentity) -> bool {
     !service.selector.is_empty() && service.namespace == identity.namespace && labels_match(&service.selector, &identity.labels)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::fixture::bookinfo;
+
+    fn labels(name: &str, value: &str) -> BTreeMap<String, String> {
+        [(name.to_owned(), value.to_owned())].into()
+    }
+
+    /// `address:port workload` of each endpoint.
+    fn endpoints(host: &str, subset: &BTreeMap<String, String>) -> Vec<String> {
+        let (_, registry) = bookinfo();
+        let service = registry.service(host).unwrap();
+        let endpoints = registry.endpoints(service, &service.ports[0], subset);
+        endpoints.iter().map(|e| format!("{}:{} {}", e.address, e.port, e.workload.identity.workload)).collect()
+    }
+
+    #[test]
+    fn endpoints_are_the_workloads_with_the_selectors_labels() {
+        let none = BTreeMap::new();
+        assert_eq!(
+            endpoints("reviews.bookinfo.svc.cluster.local", &none),
+            ["127.1.0.13:9080 reviews-v1", "127.1.0.14:9080 reviews-v2", "127.1.0.15:9080 reviews-v3"]
+        );
+        assert_eq!(endpoints("reviews.bookinfo.svc.cluster.local", &labels("version", "v2")), ["127.1.0.14:9080 reviews-v2"]);
+        // Its target port is a name.
+        assert_eq!(endpoints("productpage.bookinfo.svc.cluster.local", &none), ["127.1.0.11:9080 productpage-v1"]);
+        assert_eq!(endpoints("productpage.bookinfo.svc.cluster.local", &labels("version", "v2")), Vec::<String>::new());
+    }
+
+    #[test]
+    fn instances_without_the_named_port_are_no_endpoints() {
+        let (_, registry) = bookinfo();
+        let service = registry.service("reviews.bookinfo.svc.cluster.local").unwrap();
+        let port = ServicePort { port: 80, target_port: Some(PortOrName::Name("admin".into())), ..ServicePort::default() };
+        assert_eq!(registry.endpoints(service, &port, &BTreeMap::new()), []);
+        let port = ServicePort { port: 80, target_port: Some(PortOrName::Number(8000)), ..ServicePort::default() };
+        assert_eq!(registry.endpoints(service, &port, &labels("version", "v1"))[0].port, 8000);
+    }
+
+    #[test]
+    fn what_belongs_together_is_found() {
+        let (config, registry) = bookinfo();
+        let gateways: Vec<_> = registry.gateways(&config.gateways()[0].1.selector).collect();
+        assert_eq!(gateways[0].identity.workload, "istio-ingressgateway");
+        assert_eq!(Registry::count_workloads(gateways.into_iter()), 1);
+        let reviews = registry.workloads().iter().find(|w| w.identity.workload == "reviews-v1").unwrap();
+        let services: Vec<_> = registry.services_of(&reviews.identity).map(|service| service.name.as_str()).collect();
+        assert_eq!(services, ["reviews"]);
+        assert_eq!(registry.namespaces().into_iter().collect::<Vec<_>>(), ["bookinfo", "istio-system"]);
+    }
+
+    #[test]
+    fn a_destination_without_port_takes_the_only_one() {
+        let (_, registry) = bookinfo();
+        let mut service = Service::clone(registry.service("reviews.bookinfo.svc.cluster.local").unwrap());
+        assert_eq!(service.destination_port(None, 80), 9080);
+        service.ports.push(ServicePort { port: 9090, ..ServicePort::default() });
+        assert_eq!(service.destination_port(None, 80), 80);
+        assert_eq!(service.destination_port(Some(9090), 80), 9090);
+    }
+}

@@ -8,8 +8,7 @@ use std::collections::BTreeMap;
 
 pub use delegate::http_routes;
 pub use gateway::{GatewayRef, gateway_hosts, gateways_for};
-pub(crate) use policy::rule_among;
-pub use policy::{EffectivePolicy, EffectiveRule, rule_for};
+pub use policy::{EffectivePolicy, EffectiveRule, RuleIndex, rule_for};
 
 use crate::config::{ConfigObject, HttpMatch, MeshConfig, VirtualService, labels_match};
 use crate::hosts;

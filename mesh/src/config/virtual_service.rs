@@ -21,6 +21,19 @@ pub struct VirtualService {
     pub export_to: Vec<String>,
 }
 
+impl VirtualService {
+    /// Every destination that the rules name, mirrors included.
+    pub fn destinations(&self) -> impl Iterator<Item = &Destination> {
+        let http = self.http.iter().flat_map(|rule| {
+            let routes = rule.route.iter().map(|target| &target.destination);
+            routes.chain(&rule.mirror).chain(rule.mirrors.iter().map(|mirror| &mirror.destination))
+        });
+        let tcp = self.tcp.iter().flat_map(|rule| &rule.route);
+        let tls = self.tls.iter().flat_map(|rule| &rule.route);
+        http.chain(tcp.chain(tls).map(|target| &target.destination))
+    }
+}
+
 /// One rule for HTTP requests.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::*;
@@ -145,4 +146,34 @@ fn owners_tell_the_type() {
     assert_eq!(WorkloadType::from_owner(&owner("cronjobs"), "w"), WorkloadType::CronJob);
     assert_eq!(WorkloadType::from_owner(&owner("replicasets"), "w"), WorkloadType::Unknown);
     assert_eq!(WorkloadType::from_owner("", ""), WorkloadType::Unknown);
+}
+
+fn any_value() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        ".{0,20}".prop_map(Value::from),
+        Just(json!({"app": 1, "version": "v1", "x": null})),
+        Just(json!([1, "a"])),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn no_metadata_makes_it_panic(
+        id in "(sidecar|router|x)?~?(1.2.3.4|::1)?~?[a-z.]{0,9}~?[a-z.]{0,9}",
+        values in prop::collection::vec((prop::sample::select(vec![
+            "NAME", "LABELS", "OWNER", "POD_PORTS", "SIDELIGHT_APP_ENDPOINTS", "INSTANCE_IPS", "ENVOY_STATUS_PORT", "other",
+        ]), any_value()), 0..8),
+    ) {
+        let metadata: Map<String, Value> = values.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        let _ = PeerIdentity::from_exchange(&metadata);
+        if let Ok(node) = NodeIdentity::from_node(&id, "", &metadata) {
+            // What is sent can be read again and means the same.
+            let again = NodeIdentity::from_node(&id, &node.service_cluster, &node.to_metadata()).unwrap();
+            prop_assert_eq!(again.to_peer(), node.to_peer());
+        }
+    }
 }

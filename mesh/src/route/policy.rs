@@ -1,6 +1,6 @@
 //! The DestinationRule that holds for a service as one client sees it, and what of it holds for one cluster.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::{Viewer, is_exported};
 use crate::config::{
@@ -30,53 +30,67 @@ pub struct EffectivePolicy<'a> {
     pub retry_budget: Option<&'a RetryBudget>,
 }
 
-/// Looks in the client's namespace (unless it is the root), then in that of the service, then in the root namespace.
-/// The first that has a rule decides alone.
+/// The rule that holds when `client` calls a service. For many look-ups make one [`RuleIndex`].
 #[must_use]
 pub fn rule_for<'a>(config: &'a MeshConfig, fqdn: &str, client: Viewer<'_>) -> EffectiveRule<'a> {
-    rule_among(&config.destination_rules(), &config.settings, fqdn, client)
+    RuleIndex::new(config).rule_for(fqdn, client)
 }
 
-/// The same for many look-ups: the rules are sorted once, oldest first.
-pub(crate) fn rule_among<'a>(
-    rules: &[(&'a ConfigObject, &'a DestinationRule)],
-    settings: &MeshSettings,
-    fqdn: &str,
-    client: Viewer<'_>,
-) -> EffectiveRule<'a> {
-    let root = settings.root_namespace.as_str();
-    let own = (client.namespace != root).then_some(client.namespace);
-    let service_namespace = hosts::split_fqdn(fqdn, &settings.domain).map(|(_, namespace)| namespace);
-    for namespace in own.into_iter().chain(service_namespace).chain([root]) {
-        let here = rules.iter().filter(|(object, rule)| {
-            object.object.metadata.namespace == namespace && is_exported(&rule.export_to, namespace, client.namespace)
-        });
-        let covering = here.filter_map(|(object, rule)| {
-            let host = hosts::resolve(&rule.host, namespace, &settings.domain);
-            hosts::matches(&host, fqdn).then_some(Candidate { host, object, rule })
-        });
-        let rule = merge(covering.collect(), client.labels);
-        if !rule.objects.is_empty() {
-            return rule;
-        }
-    }
-    EffectiveRule::default()
+/// All DestinationRules of a configuration, ready for look-ups.
+pub struct RuleIndex<'a> {
+    settings: &'a MeshSettings,
+    /// Oldest first.
+    by_namespace: HashMap<&'a str, Vec<Candidate<'a>>>,
 }
 
 struct Candidate<'a> {
+    /// In full form.
     host: String,
     object: &'a ConfigObject,
     rule: &'a DestinationRule,
 }
 
+impl<'a> RuleIndex<'a> {
+    #[must_use]
+    pub fn new(config: &'a MeshConfig) -> Self {
+        let mut by_namespace: HashMap<&str, Vec<Candidate<'_>>> = HashMap::new();
+        for (object, rule) in config.destination_rules() {
+            let namespace = object.object.metadata.namespace.as_str();
+            let host = hosts::resolve(&rule.host, namespace, &config.settings.domain);
+            by_namespace.entry(namespace).or_default().push(Candidate { host, object, rule });
+        }
+        Self { settings: &config.settings, by_namespace }
+    }
+
+    /// Looks in the client's namespace (unless it is the root), then in that of the service, then in the root
+    /// namespace. The first that has a rule decides alone.
+    #[must_use]
+    pub fn rule_for(&self, fqdn: &str, client: Viewer<'_>) -> EffectiveRule<'a> {
+        let root = self.settings.root_namespace.as_str();
+        let own = (client.namespace != root).then_some(client.namespace);
+        let service_namespace = hosts::split_fqdn(fqdn, &self.settings.domain).map(|(_, namespace)| namespace);
+        for namespace in own.into_iter().chain(service_namespace).chain([root]) {
+            let here = self.by_namespace.get(namespace).into_iter().flatten();
+            let covering = here.filter(|candidate| {
+                hosts::matches(&candidate.host, fqdn) && is_exported(&candidate.rule.export_to, namespace, client.namespace)
+            });
+            let rule = merge(covering.collect(), client.labels);
+            if !rule.objects.is_empty() {
+                return rule;
+            }
+        }
+        EffectiveRule::default()
+    }
+}
+
 /// Rules with a selector that fits the client win; of the rest, those with the most specific host.
-fn merge<'a>(mut rules: Vec<Candidate<'a>>, labels: &BTreeMap<String, String>) -> EffectiveRule<'a> {
+fn merge<'a>(mut rules: Vec<&Candidate<'a>>, labels: &BTreeMap<String, String>) -> EffectiveRule<'a> {
     let fits = |c: &Candidate<'_>| c.rule.workload_selector.as_ref().map(|s| labels_match(&s.match_labels, labels));
     let selected = rules.iter().any(|candidate| fits(candidate) == Some(true));
     rules.retain(|candidate| fits(candidate) == selected.then_some(true));
     let mut merged = EffectiveRule::default();
-    let best = rules.iter().map(|c| c.host.clone()).min_by(|a, b| hosts::by_specificity(a, b));
-    for candidate in rules.iter().filter(|c| Some(&c.host) == best.as_ref()) {
+    let best = rules.iter().map(|c| c.host.as_str()).min_by(|a, b| hosts::by_specificity(a, b));
+    for candidate in rules.iter().filter(|c| Some(c.host.as_str()) == best) {
         merged.objects.push(candidate.object);
         merged.traffic_policy = merged.traffic_policy.or(candidate.rule.traffic_policy.as_ref());
         for subset in &candidate.rule.subsets {

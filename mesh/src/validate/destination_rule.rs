@@ -15,7 +15,7 @@ use crate::hosts;
 use crate::nearest::nearest;
 use crate::registry::{Registry, Service};
 
-pub(super) fn check(report: &mut Report<'_>, mesh: &Mesh<'_>, object: &ConfigObject, spec: &DestinationRule) {
+pub(super) fn check<'a>(report: &mut Report<'_>, mesh: &Mesh<'a>, object: &'a ConfigObject, spec: &'a DestinationRule) {
     common::export_to(report, mesh, &spec.export_to);
     let mut service = None;
     if common::host(report, "spec.host", &spec.host) {
@@ -109,7 +109,7 @@ fn subset_name(report: &mut Report<'_>, path: &str, subset: &Subset, first: Opti
     }
 }
 
-fn subset_labels(report: &mut Report<'_>, mesh: &Mesh<'_>, path: &str, subset: &Subset, service: Option<&Service>) {
+fn subset_labels<'a>(report: &mut Report<'_>, mesh: &Mesh<'a>, path: &str, subset: &'a Subset, service: Option<&Service>) {
     if subset.labels.is_empty() {
         let message = format!("subset `{}` has no labels, so it is every workload of the host", subset.name);
         report.warning(codes::SUBSET_LABELS, path, message);
@@ -121,7 +121,7 @@ fn subset_labels(report: &mut Report<'_>, mesh: &Mesh<'_>, path: &str, subset: &
     if mesh.registry.instances(service, &subset.labels).next().is_some() {
         return;
     }
-    let used = is_used(mesh, service, &subset.name);
+    let used = mesh.is_used(&service.fqdn, &subset.name);
     let effect = if used { "requests sent there are answered 503" } else { "no VirtualService uses it yet" };
     let severity = if used { Severity::Warning } else { Severity::Info };
     let at = format!("{path}.labels");
@@ -145,17 +145,6 @@ fn label_values<'a>(registry: &'a Registry, service: &'a Service, name: &str) ->
     static ALL: BTreeMap<String, String> = BTreeMap::new();
     let instances = registry.instances(service, &ALL);
     instances.filter_map(|workload| workload.identity.labels.get(name)).map(String::as_str).collect()
-}
-
-fn is_used(mesh: &Mesh<'_>, service: &Service, subset: &str) -> bool {
-    mesh.virtual_services.iter().any(|(object, spec)| {
-        let http = spec.http.iter().flat_map(|rule| rule.route.iter().map(|r| &r.destination));
-        let tcp = spec.tcp.iter().flat_map(|rule| rule.route.iter().map(|r| &r.destination));
-        let tls = spec.tls.iter().flat_map(|rule| rule.route.iter().map(|r| &r.destination));
-        http.chain(tcp)
-            .chain(tls)
-            .any(|destination| destination.subset == subset && mesh.full_host(&destination.host, object) == service.fqdn)
-    })
 }
 
 fn traffic_policy(report: &mut Report<'_>, path: &str, policy: &TrafficPolicy, service: Option<&Service>) {

@@ -1,11 +1,11 @@
 //! The whole mesh, indexed once for the checks of all its objects.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::config::{ConfigObject, DestinationRule, Gateway, MeshConfig, OutboundPolicy, VirtualService};
 use crate::hosts;
 use crate::registry::{Registry, Service};
-use crate::route::{EffectiveRule, GatewayRef, MESH_GATEWAY, Viewer, is_exported, rule_among};
+use crate::route::{EffectiveRule, GatewayRef, MESH_GATEWAY, RuleIndex, Viewer, is_exported};
 
 pub(super) struct Mesh<'a> {
     pub config: &'a MeshConfig,
@@ -15,6 +15,9 @@ pub(super) struct Mesh<'a> {
     pub rules: Vec<(&'a ConfigObject, &'a DestinationRule)>,
     /// VirtualServices by full host, oldest first.
     by_host: HashMap<String, Vec<(&'a ConfigObject, &'a VirtualService)>>,
+    index: RuleIndex<'a>,
+    /// Full host and subset of every destination of a VirtualService.
+    used_subsets: HashSet<(String, &'a str)>,
     /// Namespaces that have any object, service or workload.
     pub namespaces: BTreeSet<&'a str>,
 }
@@ -29,6 +32,11 @@ impl<'a> Mesh<'a> {
                 by_host.entry(host).or_default().push((*object, *spec));
             }
         }
+        let mut used_subsets = HashSet::new();
+        for (object, spec) in &virtual_services {
+            let named = spec.destinations().filter(|destination| !destination.subset.is_empty());
+            used_subsets.extend(named.map(|d| (full_host(&d.host, object, config), d.subset.as_str())));
+        }
         let mut namespaces = registry.namespaces();
         namespaces.extend(config.iter().map(|(key, _)| key.namespace.as_str()));
         Self {
@@ -38,8 +46,15 @@ impl<'a> Mesh<'a> {
             virtual_services,
             rules: config.destination_rules(),
             by_host,
+            index: RuleIndex::new(config),
+            used_subsets,
             namespaces,
         }
+    }
+
+    /// Whether any VirtualService sends requests to a subset.
+    pub fn is_used(&self, fqdn: &str, subset: &'a str) -> bool {
+        self.used_subsets.contains(&(fqdn.to_owned(), subset))
     }
 
     pub fn domain(&self) -> &'a str {
@@ -65,8 +80,7 @@ impl<'a> Mesh<'a> {
 
     /// The rule that clients of a namespace follow.
     pub fn rule_for(&self, fqdn: &str, namespace: &str) -> EffectiveRule<'a> {
-        let labels = std::collections::BTreeMap::new();
-        rule_among(&self.rules, &self.config.settings, fqdn, Viewer { namespace, labels: &labels })
+        self.index.rule_for(fqdn, Viewer { namespace, labels: &BTreeMap::new() })
     }
 
     /// Every rule that covers a host and is seen from a namespace, whether or not another one hides it.

@@ -2,45 +2,11 @@
 
 #![allow(clippy::unwrap_used)]
 
-use serde_json::{Map, json};
+use proptest::prelude::*;
 
 use super::*;
-use crate::config::{Kind, MeshSettings, OutboundPolicy};
-use crate::identity::NodeIdentity;
-
-const BOOKINFO: &str = include_str!("../../testdata/bookinfo.yaml");
-
-fn workload(ip: &str, name: &str, labels: serde_json::Value) -> NodeIdentity {
-    let (node_type, namespace) = if name.starts_with("istio-") { ("router", "istio-system") } else { ("sidecar", "bookinfo") };
-    let id = format!("{node_type}~{ip}~{name}-0.{namespace}~{namespace}.svc.cluster.local");
-    let metadata = json!({
-        "WORKLOAD_NAME": name,
-        "LABELS": labels,
-        "POD_PORTS": r#"[{"name":"http","containerPort":9080,"protocol":"TCP"}]"#,
-    });
-    NodeIdentity::from_node(&id, "", &metadata.as_object().cloned().unwrap_or_else(Map::new)).unwrap()
-}
-
-fn workloads() -> Vec<NodeIdentity> {
-    let mut all = vec![workload("127.1.0.1", "istio-ingressgateway", json!({"istio": "ingressgateway"}))];
-    let names = ["productpage-v1", "details-v1", "reviews-v1", "reviews-v2", "reviews-v3", "ratings-v1"];
-    for (index, name) in names.into_iter().enumerate() {
-        let (app, version) = name.split_once('-').unwrap();
-        all.push(workload(&format!("127.1.0.{}", index + 11), name, json!({"app": app, "version": version})));
-    }
-    all
-}
-
-fn bookinfo() -> (MeshConfig, Registry) {
-    let mut config = MeshConfig::new(MeshSettings::default());
-    let parsed = parse_documents(BOOKINFO, "default");
-    assert_eq!(parsed.findings, []);
-    for (age, object) in (0..).zip(parsed.objects) {
-        config.insert(object.into_config(age));
-    }
-    let registry = Registry::new(&config, workloads());
-    (config, registry)
-}
+use crate::config::{Kind, OutboundPolicy};
+use crate::fixture::{BOOKINFO, bookinfo};
 
 /// Findings of a text that is checked against Bookinfo, one per line.
 fn findings_of(text: &str) -> String {
@@ -569,4 +535,27 @@ fn every_code_is_documented() {
     // The table names the first and the last of the codes of the shape.
     assert_eq!(undocumented, ["SL0002", "SL0005", "SL0006", "SL0007"]);
     assert_eq!(codes::title("KIA1107"), "the subset is not defined");
+}
+
+proptest! {
+    /// Lines of Bookinfo, some of them changed, moved or left out: whatever still has the right shape can be checked.
+    #[test]
+    fn no_configuration_makes_it_panic(
+        edits in prop::collection::vec((0usize..180, prop::sample::select(vec![
+            "", "  - 'x'", "    host: ''", "      weight: 2147483647", "  hosts: ['*.*', '']", "    exportTo: [~]", "  subsets: []",
+            "  http: [{}]", "  host: '*'", "      number: 65535", "  gateways: ['/', 'a.b.svc.c', mesh]", "        host: \"\\u0000\"",
+        ])), 0..12)
+    ) {
+        let mut lines: Vec<&str> = BOOKINFO.lines().collect();
+        for (at, with) in edits {
+            if let Some(line) = lines.get_mut(at) {
+                *line = with;
+            }
+        }
+        let (config, registry) = bookinfo();
+        let report = validate_text(&lines.join("\n"), "bookinfo", &config, &registry);
+        for object in report.config.iter().map(|(_, object)| object) {
+            let _ = crate::references::references(object, &report.config, &registry);
+        }
+    }
 }
