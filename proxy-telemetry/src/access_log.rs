@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use crate::record::Record;
 
-pub use format::{ENVOY_DEFAULT, Format, FormatError, ISTIO_TEXT};
-pub use sink::{LogSink, LogTarget, MemoryLog};
+pub use format::{ENVOY_DEFAULT, FORMAT_BYTES_MAX, Format, FormatError, ISTIO_TEXT};
+pub use sink::{BUFFER_BYTES, BUFFERS_MAX, FLUSH_EVERY, LogSink, LogTarget, MemoryLog};
 
 /// A format and where its lines go. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -3,4 +3,4 @@
 mod zipkin;
 mod zipkin_json;
 
-pub use zipkin::{SpanCounters, ZipkinExporter, ZipkinSettings, ZipkinTarget};
+pub use zipkin::{QUEUE_SPANS_MAX, REPORT_SPANS_MAX, SpanCounters, ZipkinExporter, ZipkinSettings, ZipkinTarget};

@@ -7,9 +7,9 @@ mod registry;
 mod series;
 
 pub(crate) use families::Value;
-pub use families::{Counter, Families, Gauge, Kind};
+pub use families::{Counter, Families, Gauge, Kind, SAMPLES_MAX};
 pub use histogram::{BOUNDS, Histogram, Snapshot};
-pub use registry::{Registry, RegistrySettings};
+pub use registry::{Registry, RegistrySettings, SERIES_IDLE, SERIES_MAX};
 pub use series::Series;
 
 /// What one finished request adds to its series.

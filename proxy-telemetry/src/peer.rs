@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use sidelight_mesh::identity::{NodeIdentity, PeerIdentity};
 
-pub use cache::PeerCache;
-pub use codec::{PeerError, decode, encode};
+pub use cache::{PEERS_MAX, PeerCache};
+pub use codec::{METADATA_BYTES_MAX, PeerError, decode, encode};
 
 /// Carries the sender's node id, verbatim.
 pub const PEER_METADATA_ID: HeaderName = HeaderName::from_static("x-envoy-peer-metadata-id");
