@@ -1,1 +1,66 @@
-//! The collector's HTTP server: dashboard, JSON API and health.
+//! The collector's HTTP server: the dashboard's files, the JSON API, and what keeps strangers out.
+
+mod api;
+mod assets;
+pub mod auth;
+mod client;
+pub mod error;
+mod graph;
+mod guard;
+mod health;
+mod layers;
+mod mesh;
+mod namespaces;
+mod parts;
+pub mod serve;
+mod timeline;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::{from_fn, from_fn_with_state};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+
+pub use self::guard::HostPolicy;
+pub use self::mesh::MeshSource;
+pub use self::parts::{StatusFacts, WebParts};
+pub use self::serve::serve;
+
+/// Bytes of a request's body, unless a route says otherwise.
+pub const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Puts everything that is served on the dashboard's port together.
+pub fn app(parts: WebParts) -> Router {
+    let WebParts { api, open, auth, hosts, .. } = &parts;
+    let (auth, hosts) = (Arc::clone(auth), hosts.clone());
+    let protected = api::routes().with_state(Arc::new(parts.shared())).merge(api.clone());
+    let protected = protected.layer(from_fn_with_state(Arc::clone(&auth), auth::require));
+    let routes = Router::new()
+        .merge(protected)
+        .merge(auth::routes(auth))
+        .merge(health::routes(Arc::clone(&parts.store)))
+        .merge(open.clone())
+        .fallback(assets::serve)
+        .method_not_allowed_fallback(error::method_not_allowed);
+    dress(routes, hosts)
+}
+
+/// The layers around every route, innermost first.
+fn dress(routes: Router, hosts: HostPolicy) -> Router {
+    routes
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        // Above the routes, below compression: what is compressed is the whole answer or the envelope of the time-out.
+        .layer(from_fn(layers::time_limit))
+        .layer(CompressionLayer::new())
+        // Above everything that reads a request: a foreign page must not even cause work.
+        .layer(from_fn_with_state(hosts, guard::check))
+        .layer(CatchPanicLayer::custom(error::panicked))
+        // Outermost, so that refusals and panics carry the headers too.
+        .layer(from_fn(layers::security_headers))
+        .layer(from_fn(layers::request_id))
+}

@@ -1,0 +1,30 @@
+//! Answers the machines that ask whether the collector lives and can work; they need no login.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::get;
+
+use crate::store::Store;
+
+/// Time that the store has to show that it answers.
+const STORE_TIMEOUT: Duration = Duration::from_secs(3);
+
+pub fn routes(store: Arc<dyn Store>) -> Router {
+    Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready)).with_state(store)
+}
+
+/// Ready while the store answers: without it nothing can be taken in or shown.
+async fn ready(State(store): State<Arc<dyn Store>>) -> (StatusCode, &'static str) {
+    match tokio::time::timeout(STORE_TIMEOUT, store.last_sample_ms(&[], i64::MAX)).await {
+        Ok(Ok(_)) => (StatusCode::OK, "ready\n"),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "not ready: the store refuses");
+            (StatusCode::SERVICE_UNAVAILABLE, "the store refuses\n")
+        }
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the store does not answer\n"),
+    }
+}
