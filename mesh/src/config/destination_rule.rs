@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::{Duration, Percent, PortSelector, WorkloadSelector};
 
@@ -182,6 +182,14 @@ pub struct HttpPool {
     pub h2_upgrade_policy: Option<H2UpgradePolicy>,
     pub use_client_protocol: Option<bool>,
     pub max_concurrent_streams: Option<i32>,
+    pub http2_keep_alive: Option<Http2KeepAlive>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Http2KeepAlive {
+    pub interval: Option<Duration>,
+    pub timeout: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -250,7 +258,13 @@ pub struct ProxyProtocol {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RetryBudget {
+    /// Written as a plain number, unlike all other percentages.
+    #[serde(deserialize_with = "plain_percent")]
     pub percent: Option<Percent>,
     pub budget_interval: Option<Duration>,
     pub min_retry_concurrency: Option<u32>,
+}
+
+fn plain_percent<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Percent>, D::Error> {
+    Ok(Option::<f64>::deserialize(deserializer)?.map(|value| Percent { value }))
 }

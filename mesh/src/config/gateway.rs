@@ -45,6 +45,7 @@ pub struct ServerTls {
     pub credential_name: String,
     pub credential_names: Vec<String>,
     pub server_certificate: String,
+    pub tls_certificates: Vec<TlsCertificate>,
     pub private_key: String,
     pub ca_certificates: String,
     pub ca_crl: String,
@@ -55,6 +56,15 @@ pub struct ServerTls {
     pub min_protocol_version: Option<TlsProtocol>,
     pub max_protocol_version: Option<TlsProtocol>,
     pub cipher_suites: Vec<String>,
+}
+
+/// Files of one certificate.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct TlsCertificate {
+    pub server_certificate: String,
+    pub private_key: String,
+    pub ca_certificates: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]

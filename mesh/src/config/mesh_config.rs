@@ -59,6 +59,11 @@ impl MeshConfig {
         self.objects.insert(object.object.key(), Arc::new(object))
     }
 
+    /// The same for an object that is shared already.
+    pub fn insert_shared(&mut self, object: Arc<ConfigObject>) -> Option<Arc<ConfigObject>> {
+        self.objects.insert(object.object.key(), object)
+    }
+
     pub fn remove(&mut self, key: &ObjectKey) -> Option<Arc<ConfigObject>> {
         self.objects.remove(key)
     }

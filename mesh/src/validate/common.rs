@@ -113,11 +113,16 @@ pub(super) fn regex(report: &mut Report<'_>, path: &str, pattern: &str) {
 }
 
 pub(super) fn percent(report: &mut Report<'_>, path: &str, percent: Option<Percent>) {
+    plain_percent(report, &join_path(path, "value"), percent);
+}
+
+/// The same where the number stands without `value`.
+pub(super) fn plain_percent(report: &mut Report<'_>, path: &str, percent: Option<Percent>) {
     if let Some(Percent { value }) = percent
         && !(0.0..=100.0).contains(&value)
     {
         let message = format!("{value} is no percentage: give a number from 0 to 100");
-        report.error(codes::WRONG_VALUE, &format!("{path}.value"), message);
+        report.error(codes::WRONG_VALUE, path, message);
     }
 }
 

@@ -156,7 +156,7 @@ fn traffic_policy(report: &mut Report<'_>, path: &str, policy: &TrafficPolicy, s
     };
     blocks.check(report, path);
     if let Some(budget) = &policy.retry_budget {
-        common::percent(report, &format!("{path}.retryBudget.percent"), budget.percent);
+        common::plain_percent(report, &format!("{path}.retryBudget.percent"), budget.percent);
     }
     let mut seen = BTreeSet::new();
     for (index, entry) in policy.port_level_settings.iter().enumerate() {

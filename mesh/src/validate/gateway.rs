@@ -89,7 +89,7 @@ fn tls(report: &mut Report<'_>, path: &str, server: &Server) {
         let message = format!("a server for {protocol} has no `tls.mode`; only `httpsRedirect` is possible");
         report.error(codes::CONTRADICTION, &format!("{path}.tls.mode"), message);
     }
-    let own_pair = !tls.server_certificate.is_empty() && !tls.private_key.is_empty();
+    let own_pair = !tls.server_certificate.is_empty() && !tls.private_key.is_empty() || !tls.tls_certificates.is_empty();
     let named = !tls.credential_name.is_empty() || !tls.credential_names.is_empty();
     let needs_pair = matches!(tls.mode, Some(ServerTlsMode::Simple | ServerTlsMode::Mutual | ServerTlsMode::OptionalMutual));
     if encrypted && needs_pair && !own_pair && !named {

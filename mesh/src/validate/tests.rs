@@ -310,7 +310,7 @@ spec:
     connectionPool: {tcp: {maxConnections: 0}, http: {maxRetries: -1}}
     outlierDetection: {maxEjectionPercent: 110, consecutiveErrors: 5}
     tls: {mode: MUTUAL}
-    retryBudget: {percent: {value: -1}}
+    retryBudget: {percent: -1}
     portLevelSettings:
     - port: {number: 9080}
       loadBalancer: {consistentHash: {useSourceIp: true, httpHeaderName: x, minimumRingSize: 3}}
@@ -338,7 +338,7 @@ spec:
         9:44+3 error SL0003 spec.trafficPolicy.outlierDetection.maxEjectionPercent: 110 is no percentage: give a number from 0 to 100
         9:68+1 info SL0301 spec.trafficPolicy.outlierDetection.consecutiveErrors: this is an old form; write `consecutive5xxErrors` instead
         10:17+6 error SL0004 spec.trafficPolicy.tls.mode: `MUTUAL` needs `clientCertificate` and `privateKey`, or `credentialName`
-        11:36+2 error SL0003 spec.trafficPolicy.retryBudget.percent.value: -1 is no percentage: give a number from 0 to 100
+        11:28+2 error SL0003 spec.trafficPolicy.retryBudget.percent: -1 is no percentage: give a number from 0 to 100
         14:22+14 error SL0012 spec.trafficPolicy.portLevelSettings[0].loadBalancer.consistentHash: only one of `httpHeaderName`, `httpCookie`, `useSourceIp` and `httpQueryParameterName` is possible
         14:94+1 info SL0301 spec.trafficPolicy.portLevelSettings[0].loadBalancer.consistentHash.minimumRingSize: this is an old form; write `ringHash.minimumRingSize` instead
         15:22+4 error SL0202 spec.trafficPolicy.portLevelSettings[1].port.number: port 9080 has an entry already: keep one
