@@ -98,8 +98,10 @@ pub async fn require(State(auth): State<Arc<Auth>>, mut request: Request, next: 
     if let Err(refusal) = auth.admit(&request) {
         return challenge(refusal);
     }
-    let user = if auth.token.is_some() { USER } else { ANYONE };
-    request.extensions_mut().insert(Author(user.to_owned()));
+    // Where nobody logs in there is no author to vouch for: the control plane may believe what the caller says.
+    if auth.token.is_some() {
+        request.extensions_mut().insert(Author(USER.to_owned()));
+    }
     next.run(request).await
 }
 

@@ -13,7 +13,7 @@ fn bearer(token: &str) -> String {
 async fn without_a_login_everybody_gets_in() {
     let server = Server::open().await;
     assert_eq!(server.get("/api/status").await.status, 200);
-    assert_eq!(server.get("/api/author").await.text(), "anonymous");
+    assert_eq!(server.get("/api/author").await.text(), "", "nobody to vouch for");
     let session: Session = server.get("/api/session").await.json();
     assert_eq!(session, Session { auth: AuthMode::None, logged_in: true, user: "anonymous".to_owned() });
     assert_eq!(server.send("POST", "/api/login", &[], "").await.status, 200);
