@@ -1,0 +1,110 @@
+//! Listeners from literal protobufs, as our control plane and Istio's write them.
+
+use envoy_types::pb::google::protobuf as pb;
+
+use super::*;
+
+fn any(type_url: &str, message: &impl Message) -> Any {
+    Any { type_url: type_url.into(), value: message.encode_to_vec() }
+}
+
+fn manager() -> http::HttpConnectionManager {
+    let log = file::FileAccessLog {
+        path: "/dev/stdout".into(),
+        access_log_format: Some(file::file_access_log::AccessLogFormat::LogFormat(core::SubstitutionFormatString {
+            format: Some(core::substitution_format_string::Format::TextFormat("%START_TIME%\n".into())),
+            ..Default::default()
+        })),
+    };
+    let zipkin = trace::ZipkinConfig {
+        collector_cluster: "zipkin".into(),
+        collector_endpoint: "/api/v2/spans".into(),
+        trace_id_128bit: true,
+        shared_span_context: Some(pb::BoolValue { value: false }),
+        ..Default::default()
+    };
+    http::HttpConnectionManager {
+        stat_prefix: "outbound_127.1.0.11_15001;".into(),
+        server_name: "istio-envoy".into(),
+        route_specifier: Some(http::http_connection_manager::RouteSpecifier::Rds(http::Rds {
+            route_config_name: "http_proxy".into(),
+            ..Default::default()
+        })),
+        access_log: vec![accesslog::AccessLog {
+            config_type: Some(accesslog::access_log::ConfigType::TypedConfig(any(FILE_LOG, &log))),
+            ..Default::default()
+        }],
+        upgrade_configs: vec![http::http_connection_manager::UpgradeConfig {
+            upgrade_type: "websocket".into(),
+            ..Default::default()
+        }],
+        tracing: Some(http::http_connection_manager::Tracing {
+            random_sampling: Some(kind::Percent { value: 50.0 }),
+            provider: Some(trace::tracing::Http {
+                name: "envoy.tracers.zipkin".into(),
+                config_type: Some(trace::tracing::http::ConfigType::TypedConfig(any(ZIPKIN, &zipkin))),
+            }),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
+fn listener(manager: &http::HttpConnectionManager) -> listener::Listener {
+    listener::Listener {
+        name: "127.1.0.11_15001".into(),
+        address: Some(core::Address {
+            address: Some(core::address::Address::SocketAddress(core::SocketAddress {
+                address: "127.1.0.11".into(),
+                port_specifier: Some(core::socket_address::PortSpecifier::PortValue(15001)),
+                ..Default::default()
+            })),
+        }),
+        traffic_direction: 2,
+        filter_chains: vec![listener::FilterChain {
+            filters: vec![listener::Filter {
+                name: "envoy.filters.network.http_connection_manager".into(),
+                config_type: Some(listener::filter::ConfigType::TypedConfig(any(HTTP_MANAGER, manager))),
+            }],
+            ..Default::default()
+        }],
+        ..Default::default()
+    }
+}
+
+#[test]
+fn the_explicit_proxy_listener_comes_out_whole() {
+    let compiled = Listener::compile(&listener(&manager()), &mut Notes::default()).unwrap();
+    assert_eq!(compiled.address, "127.1.0.11:15001".parse().unwrap());
+    assert_eq!(compiled.direction, Direction::Outbound);
+    assert_eq!(compiled.rds_name(), Some("http_proxy"));
+    assert_eq!(compiled.http.server_name, "istio-envoy");
+    assert_eq!(compiled.http.upgrades, ["websocket"]);
+    assert_eq!(
+        compiled.http.access_logs,
+        [AccessLog { path: "/dev/stdout".into(), format: Some(LogFormat::Text("%START_TIME%\n".into())) }]
+    );
+    let tracing = compiled.http.tracing.unwrap();
+    assert_eq!(tracing.random_percent, 50.0);
+    assert_eq!(tracing.client_percent, 100.0);
+    let zipkin = tracing.zipkin.unwrap();
+    assert_eq!(zipkin.cluster, "zipkin");
+    assert!(!zipkin.shared_spans);
+}
+
+#[test]
+fn a_listener_without_http_is_refused() {
+    let mut from = listener(&manager());
+    from.filter_chains.clear();
+    let error = Listener::compile(&from, &mut Notes::default()).unwrap_err();
+    assert_eq!(error.object, "listener `127.1.0.11_15001`");
+    assert_eq!(error.field, "filter_chains");
+}
+
+#[test]
+fn garbage_in_place_of_a_manager_is_refused() {
+    let mut from = listener(&manager());
+    from.filter_chains[0].filters[0].config_type =
+        Some(listener::filter::ConfigType::TypedConfig(Any { type_url: HTTP_MANAGER.into(), value: vec![0xff, 0xff] }));
+    assert!(Listener::compile(&from, &mut Notes::default()).is_err());
+}
