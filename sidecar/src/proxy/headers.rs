@@ -1,0 +1,185 @@
+//! Header rules that hold for every request: what belongs to one hop, what tells the client's address, what is ours to strip.
+
+use std::net::IpAddr;
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+pub const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub const ATTEMPT_COUNT: HeaderName = HeaderName::from_static("x-envoy-attempt-count");
+pub const ORIGINAL_PATH: HeaderName = HeaderName::from_static("x-envoy-original-path");
+pub const OVERLOADED: HeaderName = HeaderName::from_static("x-envoy-overloaded");
+pub const OPERATION: HeaderName = HeaderName::from_static("x-envoy-decorator-operation");
+const EXPECTED_TIMEOUT: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const H2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+
+/// Control headers that only internal clients may send; nobody is internal unless configured so.
+const INTERNAL_ONLY: [HeaderName; 14] = [
+    HeaderName::from_static("x-envoy-retry-on"),
+    HeaderName::from_static("x-envoy-retry-grpc-on"),
+    HeaderName::from_static("x-envoy-max-retries"),
+    HeaderName::from_static("x-envoy-retriable-status-codes"),
+    HeaderName::from_static("x-envoy-retriable-header-names"),
+    HeaderName::from_static("x-envoy-upstream-alt-stat-name"),
+    HeaderName::from_static("x-envoy-upstream-rq-timeout-ms"),
+    HeaderName::from_static("x-envoy-upstream-rq-per-try-timeout-ms"),
+    HeaderName::from_static("x-envoy-upstream-rq-timeout-alt-response"),
+    HeaderName::from_static("x-envoy-hedge-on-per-try-timeout"),
+    HeaderName::from_static("x-envoy-expected-rq-timeout-ms"),
+    HeaderName::from_static("x-envoy-force-trace"),
+    HeaderName::from_static("x-envoy-ip-tags"),
+    HeaderName::from_static("x-envoy-original-url"),
+];
+
+/// Which upgrade a request asks for, in lower case. HTTP/2 by upgrade is not an upgrade of this request.
+pub fn upgrade_of(headers: &HeaderMap) -> Option<String> {
+    let names_upgrade = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|token| token.trim().eq_ignore_ascii_case("upgrade"));
+    if !names_upgrade {
+        return None;
+    }
+    let wanted = headers.get(header::UPGRADE)?.to_str().ok()?;
+    Some(wanted.to_ascii_lowercase()).filter(|kind| !kind.is_empty() && kind != "h2c")
+}
+
+/// Removes what concerns one connection only, and what `connection` names. `te: trailers` may stay.
+pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(header::CONNECTION) {
+        let named: Vec<HeaderName> = headers
+            .get_all(header::CONNECTION)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .filter_map(|token| HeaderName::from_bytes(token.trim().as_bytes()).ok())
+            // These decide where a request goes; a client must not be able to remove them on the way.
+            .filter(|name| *name != header::HOST && *name != header::CONTENT_LENGTH)
+            .collect();
+        for name in named {
+            headers.remove(name);
+        }
+        headers.remove(header::CONNECTION);
+    }
+    for name in [KEEP_ALIVE, PROXY_CONNECTION, header::TRANSFER_ENCODING, header::UPGRADE, H2_SETTINGS] {
+        headers.remove(name);
+    }
+    let trailers = headers.get(header::TE).is_some_and(|te| te.as_bytes().eq_ignore_ascii_case(b"trailers"));
+    if !trailers {
+        headers.remove(header::TE);
+    }
+}
+
+/// How the client's address is treated by a connection manager.
+#[derive(Clone, Copy, Debug)]
+pub struct Forwarding {
+    /// A gateway: the peer is the client.
+    pub edge: bool,
+    pub skip_append: bool,
+    pub peer: IpAddr,
+}
+
+/// Brings the request's `x-forwarded-*` and control headers into the state in which they travel on.
+pub fn normalize_request(headers: &mut HeaderMap, forwarding: Forwarding) {
+    for name in &INTERNAL_ONLY {
+        headers.remove(name);
+    }
+    // Envoy answers `expect` itself, as hyper does for us.
+    headers.remove(header::EXPECT);
+    if forwarding.edge {
+        headers.remove(OPERATION);
+        headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
+        if !forwarding.skip_append {
+            append_address(headers, forwarding.peer);
+        }
+    } else if !headers.contains_key(FORWARDED_PROTO) {
+        headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
+    }
+}
+
+fn append_address(headers: &mut HeaderMap, peer: IpAddr) {
+    let before: Vec<_> = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()).collect();
+    let all = match before.is_empty() {
+        true => peer.to_string(),
+        false => format!("{},{peer}", before.join(",")),
+    };
+    if let Ok(value) = HeaderValue::from_str(&all) {
+        headers.insert(FORWARDED_FOR, value);
+    }
+}
+
+/// Tells the upstream how long its answer is waited for.
+pub fn expect_answer_within(headers: &mut HeaderMap, timeout: std::time::Duration) {
+    headers.insert(EXPECTED_TIMEOUT, number(timeout.as_millis() as u64));
+}
+
+pub fn number(value: u64) -> HeaderValue {
+    HeaderValue::from(value)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
+    }
+
+    #[test]
+    fn hop_by_hop_headers_go_with_those_that_connection_names() {
+        let mut map = headers(&[
+            ("connection", "keep-alive, X-Secret-Hop, host"),
+            ("x-secret-hop", "1"),
+            ("host", "reviews:9080"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "keep-alive"),
+            ("transfer-encoding", "chunked"),
+            ("te", "gzip"),
+            ("accept", "*/*"),
+        ]);
+        strip_hop_by_hop(&mut map);
+        let mut left: Vec<_> = map.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["accept", "host"]);
+    }
+
+    #[test]
+    fn te_trailers_stays() {
+        let mut map = headers(&[("te", "trailers")]);
+        strip_hop_by_hop(&mut map);
+        assert_eq!(map["te"], "trailers");
+    }
+
+    #[test]
+    fn only_real_upgrades_are_upgrades() {
+        assert_eq!(upgrade_of(&headers(&[("connection", "Upgrade"), ("upgrade", "WebSocket")])), Some("websocket".into()));
+        assert_eq!(upgrade_of(&headers(&[("upgrade", "websocket")])), None);
+        let h2c = headers(&[("connection", "Upgrade, HTTP2-Settings"), ("upgrade", "h2c")]);
+        assert_eq!(upgrade_of(&h2c), None);
+    }
+
+    #[test]
+    fn a_gateway_appends_the_peer_and_a_sidecar_leaves_the_list_alone() {
+        let forwarding = |edge| Forwarding { edge, skip_append: false, peer: [10, 0, 0, 9].into() };
+        let mut map = headers(&[("x-forwarded-for", "1.2.3.4"), ("x-forwarded-proto", "https")]);
+        normalize_request(&mut map, forwarding(true));
+        assert_eq!(map["x-forwarded-for"], "1.2.3.4,10.0.0.9");
+        assert_eq!(map["x-forwarded-proto"], "http");
+
+        let mut map = headers(&[("x-forwarded-for", "1.2.3.4"), ("x-forwarded-proto", "https")]);
+        normalize_request(&mut map, forwarding(false));
+        assert_eq!(map["x-forwarded-for"], "1.2.3.4");
+        assert_eq!(map["x-forwarded-proto"], "https");
+
+        let mut map = headers(&[("x-envoy-force-trace", "1"), ("x-envoy-max-retries", "9")]);
+        normalize_request(&mut map, forwarding(false));
+        assert!(!map.contains_key("x-forwarded-for"));
+        assert_eq!(map.len(), 1);
+        assert_eq!(map["x-forwarded-proto"], "http");
+    }
+}
