@@ -26,7 +26,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 
-pub use self::guard::HostPolicy;
+pub use self::guard::{HostPolicy, warn_if_exposed};
 pub use self::mesh::MeshSource;
 pub use self::parts::{StatusFacts, WebParts};
 pub use self::serve::serve;

@@ -33,6 +33,8 @@ use crate::store::EdgeTotals;
 pub struct Input<'a> {
     /// What each edge carried inside the window; without requests when it is only known from before.
     pub edges: &'a [EdgeTotals],
+    /// What came in behind the window. Of it only edges are shown that the window does not have, so that they appear at once.
+    pub fresh: &'a [EdgeTotals],
     pub mesh: &'a MeshFacts,
     pub last_sample_ms: Option<i64>,
 }
@@ -40,17 +42,23 @@ pub struct Input<'a> {
 /// The graph of the chosen namespaces.
 #[must_use]
 pub fn build(input: Input<'_>, options: &GraphOptions) -> Graph {
-    finish(exchange::count(input.edges, options), input, options, false)
+    finish(exchanges(input, options), input, options, false)
 }
 
 /// The graph of one node and its direct neighbours. Namespaces that were asked for are not looked at.
 #[must_use]
 pub fn build_around(input: Input<'_>, options: &GraphOptions, focus: &Focus) -> Graph {
     let all = GraphOptions { namespaces: None, ..options.clone() };
-    let mut exchanges = exchange::count(input.edges, &all);
+    let mut exchanges = exchanges(input, &all);
     exchanges.calls.retain(|exchange| focus.touches(&exchange.call));
     let home = GraphOptions { namespaces: Some([focus.namespace.clone()].into()), ..all };
     finish(exchanges, input, &home, true)
+}
+
+fn exchanges<'a>(input: Input<'a>, options: &GraphOptions) -> Exchanges<'a> {
+    let mut exchanges = exchange::count(input.edges, options);
+    exchanges.add_new(exchange::count(input.fresh, options).calls);
+    exchanges
 }
 
 fn finish(exchanges: Exchanges<'_>, input: Input<'_>, options: &GraphOptions, focused: bool) -> Graph {

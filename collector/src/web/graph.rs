@@ -9,7 +9,6 @@ use sidelight_api::graph::Graph;
 
 use super::error::Refusal;
 use super::parts::Shared;
-use crate::clock;
 use crate::query::graph::focus::{Focus, FocusOn};
 use crate::query::graph::options::GraphOptions;
 use crate::query::graph::{Input, build, build_around};
@@ -55,21 +54,26 @@ pub async fn of_app_version(
 
 async fn answer(shared: &Shared, query: Option<String>, focus: Option<Focus>) -> Result<Json<Graph>, Refusal> {
     let params = Params::parse(&query.unwrap_or_default());
-    let mut options = GraphOptions::read(&params, clock::now_ms())?;
+    let mut options = GraphOptions::read(&params, &shared.moment().await?)?;
     let namespaces = shown_namespaces(&options, focus.as_ref());
     let filter = (!namespaces.is_empty()).then(|| in_namespaces(&namespaces));
-    let found = shared.store.edges(options.window, filter).await?;
+    let end_ms = options.fresh.unwrap_or(options.window).to_ms;
+    let found = shared.store.edges(options.window, filter.clone()).await?;
+    let fresh = match options.fresh {
+        Some(window) => shared.store.edges(window, filter).await?.edges,
+        None => Vec::new(),
+    };
     let mut edges = found.edges;
     // The store rounds the window outwards to steps that it still has; rates divide by what the counts really cover.
     options.window = found.window;
     if options.include_idle_edges {
         edges.extend(idle_edges(shared, &edges, &namespaces).await?);
     }
-    let last_sample_ms = shared.store.last_sample_ms(&namespaces, options.window.to_ms).await?;
+    let last_sample_ms = shared.store.last_sample_ms(&namespaces, end_ms).await?;
     let mesh = Arc::clone(&shared.mesh);
     let graph = tokio::task::spawn_blocking(move || {
         let facts = mesh.facts();
-        let input = Input { edges: &edges, mesh: &facts, last_sample_ms };
+        let input = Input { edges: &edges, fresh: &fresh, mesh: &facts, last_sample_ms };
         match focus {
             Some(focus) => build_around(input, &options, &focus),
             None => build(input, &options),

@@ -1,6 +1,6 @@
 //! Keeps other people's web pages from talking to the collector through a browser that can reach it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, Method, header, uri::Authority};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use sidelight_api::error::ErrorKind;
+use sidelight_api::session::AuthMode;
 
 use super::error::Refusal;
 
@@ -19,6 +20,13 @@ pub enum HostPolicy {
     /// Addresses, `localhost` and these names. Without a login a foreign name that was pointed at this machine
     /// (DNS rebinding) would read everything.
     Local(Arc<[String]>),
+}
+
+/// Says so when everybody in the network may do everything.
+pub fn warn_if_exposed(listen: SocketAddr, mode: AuthMode) {
+    if mode == AuthMode::None && !listen.ip().is_loopback() {
+        tracing::warn!(%listen, "anyone who reaches this address may read and change the mesh: no login was asked for");
+    }
 }
 
 /// Refuses foreign names, and changes that a foreign page sends.

@@ -3,12 +3,18 @@
 use std::sync::Arc;
 
 use axum::Router;
+use tokio::sync::OnceCell;
 
 use super::auth::Auth;
 use super::guard::HostPolicy;
 use super::mesh::MeshSource;
-use crate::store::Store;
+use crate::clock;
+use crate::query::window::Moment;
 use crate::store::revisions::RevisionStore;
+use crate::store::{Store, StoreError};
+
+/// Longest wait for proxies' news of a step; with rarer scrapes the newest rates are somewhat low instead of late.
+const SETTLE_MS_MAX: f64 = 30_000.0;
 
 /// Everything the web server needs from the rest of the collector.
 pub struct WebParts {
@@ -38,6 +44,16 @@ pub(super) struct Shared {
     pub revisions: Arc<dyn RevisionStore>,
     pub mesh: Arc<dyn MeshSource>,
     pub status: StatusFacts,
+    born_ms: OnceCell<i64>,
+}
+
+impl Shared {
+    /// When this request asks.
+    pub async fn moment(&self) -> Result<Moment, StoreError> {
+        let born_ms = *self.born_ms.get_or_try_init(|| self.store.created_at_ms()).await?;
+        let settle_ms = (self.status.scrape_interval_s.max(0.0) * 1000.0).min(SETTLE_MS_MAX) as i64;
+        Ok(Moment { now_ms: clock::now_ms(), settle_ms, born_ms })
+    }
 }
 
 impl WebParts {
@@ -47,6 +63,7 @@ impl WebParts {
             revisions: Arc::clone(&self.revisions),
             mesh: Arc::clone(&self.mesh),
             status: self.status,
+            born_ms: OnceCell::new(),
         }
     }
 }

@@ -5,6 +5,7 @@ mod access;
 mod dashboard;
 mod data;
 mod envelope;
+mod sockets;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -58,9 +59,14 @@ impl Server {
     }
 
     async fn with(auth: Auth, hosts: HostPolicy, fixture: &Fixture) -> Self {
+        Self::heard_at(auth, hosts, fixture, WINDOW.from_ms + 30_000).await
+    }
+
+    /// Over a store that heard of the fixture's traffic at this moment.
+    async fn heard_at(auth: Auth, hosts: HostPolicy, fixture: &Fixture, at_ms: i64) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&directory.path().join("store.db")).await.unwrap();
-        fill(&store, fixture).await;
+        fill(&store, fixture, at_ms).await;
         let router = app(WebParts {
             store: Arc::new(store),
             revisions: Arc::new(OneChange),
@@ -122,19 +128,19 @@ fn author(request: &Request<Body>) -> String {
     request.extensions().get::<Author>().map_or_else(String::new, |author| author.0.clone())
 }
 
-/// Puts the fixture's rows into the middle of its window.
-async fn fill(store: &SqliteStore, fixture: &Fixture) {
+/// Puts the fixture's rows into one step.
+async fn fill(store: &SqliteStore, fixture: &Fixture, at_ms: i64) {
     if fixture.rows.is_empty() {
         return;
     }
     let added = fixture.rows.iter().map(|row| {
         let edge = Edge::new(Arc::clone(&row.labels), Arc::clone(&row.totals.duration.bounds));
-        (WINDOW.from_ms / 1000 + 30, Arc::new(edge), row.totals.clone())
+        (at_ms.div_euclid(10_000) * 10, Arc::new(edge), row.totals.clone())
     });
     let scrape = ScrapeBatch {
         target: "test".into(),
         namespace: "bookinfo".into(),
-        scraped_at_ms: WINDOW.from_ms + 35_000,
+        scraped_at_ms: at_ms,
         added: added.collect(),
         ..ScrapeBatch::default()
     };

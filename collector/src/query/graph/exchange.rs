@@ -1,13 +1,15 @@
 //! Makes one count of what the two proxies of each request have told.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
 use super::call::{self, Call, Protocol, Reporter, Skipped};
 use super::options::{GraphOptions, TcpRate};
-use super::peer::known;
+use super::peer::{Peer, known};
 use crate::store::{EdgeLabels, EdgeTotals, Histogram, Totals};
+
+type Hasher = BuildHasherDefault<ahash::AHasher>;
 
 /// A call and how often it happened, counted once.
 #[derive(Clone, Debug)]
@@ -18,6 +20,8 @@ pub struct Exchange<'a> {
     pub security: Security,
     pub source_reported: bool,
     pub destination_reported: bool,
+    /// What the source and the destination have told of this very call.
+    told: (u64, u64),
     /// The rows that were counted; the other reporter's rows were not.
     pub rows: Vec<&'a Arc<EdgeLabels>>,
 }
@@ -63,14 +67,12 @@ struct Side<'a> {
     rows: Vec<&'a Arc<EdgeLabels>>,
 }
 
-type Hasher = BuildHasherDefault<ahash::AHasher>;
-
 /// Counts every request once.
 ///
 /// The rows of a call are those of two reporters; the destination's count is taken where there is one, because it saw what
 /// arrived. What only the source can know (no endpoint, no answer, no proxy at the other end) differs in code, flags or
 /// workload, so it is a call of its own and is kept. That is the effect of Kiali's three queries per namespace and its
-/// first-value-wins rule, in one pass for all namespaces.
+/// first-value-wins rule, in one pass for all namespaces. Beyond it, see [`recount`].
 #[must_use]
 pub fn count<'a>(rows: &'a [EdgeTotals], options: &GraphOptions) -> Exchanges<'a> {
     let mut sides: HashMap<Call<'a>, Sides<'a>, Hasher> = HashMap::default();
@@ -89,8 +91,43 @@ pub fn count<'a>(rows: &'a [EdgeTotals], options: &GraphOptions) -> Exchanges<'a
             Err(reason) => *skipped.entry(reason).or_default() += 1,
         }
     }
-    let calls = order.into_iter().filter_map(|call| sides.remove(&call).map(|sides| sides.settle(call))).collect();
+    let mut calls: Vec<Exchange<'a>> =
+        order.into_iter().filter_map(|call| sides.remove(&call).map(|sides| sides.settle(call))).collect();
+    recount(&mut calls);
     Exchanges { calls, skipped }
+}
+
+impl<'a> Exchanges<'a> {
+    /// Adds calls that are not there yet, or only as idle.
+    pub fn add_new(&mut self, calls: Vec<Exchange<'a>>) {
+        let busy = self.calls.iter().filter(|exchange| exchange.tally.amount > 0);
+        let known: HashSet<Call<'a>, Hasher> = busy.map(|exchange| exchange.call).collect();
+        self.calls.extend(calls.into_iter().filter(|exchange| !known.contains(&exchange.call)));
+    }
+}
+
+/// Takes out requests that both proxies have told of in different words.
+///
+/// A caller that gives up writes 504 and `UT`, the proxy at the other end 0 and `DC`: two calls, one request (Kiali shows
+/// two). Between the same two ends no more requests happened than the larger of the two reports says. What is beyond it is
+/// taken from the destination's report, because the caller knows how it ended for the caller.
+fn recount(calls: &mut [Exchange<'_>]) {
+    let mut pairs: HashMap<(Peer<'_>, Peer<'_>, Protocol, &str), Vec<usize>, Hasher> = HashMap::default();
+    for (at, exchange) in calls.iter().enumerate() {
+        let call = &exchange.call;
+        pairs.entry((call.source, call.destination, call.protocol, call.host)).or_default().push(at);
+    }
+    for members in pairs.into_values().filter(|members| members.len() > 1) {
+        let sum = |of: fn(&Exchange<'_>) -> u64| members.iter().map(|at| of(&calls[*at])).sum::<u64>();
+        let happened = sum(|exchange| exchange.told.0).max(sum(|exchange| exchange.told.1));
+        let mut excess = sum(|exchange| exchange.tally.amount).saturating_sub(happened);
+        for at in members {
+            let exchange = &mut calls[at];
+            let beyond = exchange.told.1.saturating_sub(exchange.told.0).min(excess);
+            exchange.tally.take(beyond);
+            excess -= beyond;
+        }
+    }
 }
 
 /// Whether a reporter's row belongs to the namespaces that were asked for: arrived there, left from there, or failed on the way.
@@ -123,6 +160,8 @@ impl<'a> Sides<'a> {
 
     fn settle(self, call: Call<'a>) -> Exchange<'a> {
         let (source_reported, destination_reported) = (self.source.is_some(), self.destination.is_some());
+        let amount = |side: &Option<Side<'_>>| side.as_ref().map_or(0, |side| side.tally.amount);
+        let told = (amount(&self.source), amount(&self.destination));
         let sent_bytes = self.source.as_ref().map(|side| side.tally.request_bytes);
         let mut chosen = self.destination.or(self.source).unwrap_or_default();
         // Bytes of requests are Kiali's to read at the source, bytes of responses at the destination.
@@ -133,6 +172,7 @@ impl<'a> Sides<'a> {
             security: if destination_reported { chosen.security } else { Security::default() },
             source_reported,
             destination_reported,
+            told,
             rows: chosen.rows,
         }
     }
@@ -181,6 +221,21 @@ impl Tally {
         self.duration.add(&other.duration);
         self.request_bytes += other.request_bytes;
         self.response_bytes += other.response_bytes;
+    }
+
+    /// Makes it smaller by so many requests, and what they brought along by the same part.
+    fn take(&mut self, amount: u64) {
+        if amount == 0 {
+            return;
+        }
+        let part = self.amount.saturating_sub(amount) as f64 / self.amount as f64;
+        self.amount = self.amount.saturating_sub(amount);
+        for count in &mut self.duration.counts {
+            *count = (*count as f64 * part).round() as u64;
+        }
+        for value in [&mut self.duration.sum, &mut self.request_bytes, &mut self.response_bytes] {
+            *value *= part;
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use sidelight_mesh::config::MeshConfig;
 use super::facts::{Instance, MeshFacts, WorkloadFacts};
 use super::options::GraphOptions;
 use super::{Input, build};
+use crate::query::window::Moment;
 use crate::store::{EdgeLabels, EdgeTotals, Histogram, Totals, Window};
 
 pub const CLUSTER: &str = "c";
@@ -61,7 +62,7 @@ impl Fixture {
 
     #[must_use]
     pub fn graph(&self, options: &GraphOptions) -> Graph {
-        build(Input { edges: &self.rows, mesh: &self.mesh, last_sample_ms: None }, options)
+        build(Input { edges: &self.rows, fresh: &[], mesh: &self.mesh, last_sample_ms: None }, options)
     }
 }
 
@@ -303,7 +304,8 @@ pub fn bookinfo() -> Fixture {
 #[must_use]
 pub fn options(query: &str) -> GraphOptions {
     let params = crate::query::params::Params::parse(&format!("duration=60s&{query}"));
-    GraphOptions::read(&params, WINDOW.to_ms).unwrap()
+    let moment = Moment { now_ms: WINDOW.to_ms, ..Moment::default() };
+    GraphOptions::read(&params, &moment).unwrap()
 }
 
 /// The node that shows this workload, service or app.

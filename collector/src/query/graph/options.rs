@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use sidelight_api::graph::GraphType;
 
 use crate::query::params::{ParamError, Params};
-use crate::query::window;
+use crate::query::window::{Moment, Span};
 use crate::store::Window;
 
 /// Seconds of a graph whose request names no `duration`.
@@ -19,7 +19,10 @@ pub struct GraphOptions {
     /// `None`: all of them.
     pub namespaces: Option<BTreeSet<String>>,
     pub graph_type: GraphType,
+    /// What rates are of.
     pub window: Window,
+    /// Steps behind the window that are still being filled: what is new there is shown, too.
+    pub fresh: Option<Window>,
     pub inject_services: bool,
     pub include_idle_edges: bool,
     pub boxes: Boxes,
@@ -145,6 +148,7 @@ impl GraphOptions {
             namespaces: None,
             graph_type,
             window,
+            fresh: None,
             inject_services: graph_type == GraphType::Service,
             include_idle_edges: false,
             boxes: Boxes::default(),
@@ -159,13 +163,13 @@ impl GraphOptions {
     ///
     /// # Errors
     /// The first parameter that cannot be read, by name.
-    pub fn read(params: &Params, now_ms: i64) -> Result<Self, ParamError> {
+    pub fn read(params: &Params, moment: &Moment) -> Result<Self, ParamError> {
         let graph_type = read_graph_type(params)?;
-        let end_ms = params.time_ms("queryTime", now_ms)?;
-        let duration_s = params.duration_s("duration", DURATION_S_DEFAULT)?;
+        let span = Span::read(params, moment, DURATION_S_DEFAULT)?;
         let inject = params.flag("injectServiceNodes", false)?;
         Ok(Self {
             namespaces: read_namespaces(params)?,
+            fresh: span.fresh,
             inject_services: inject || graph_type == GraphType::Service,
             include_idle_edges: params.flag("includeIdleEdges", false)?,
             boxes: Boxes::read(params)?,
@@ -173,7 +177,7 @@ impl GraphOptions {
             response_time: read_response_time(params)?,
             throughput: params.choice("throughputType", &THROUGHPUT_WORDS, ThroughputType::Response)?,
             rates: read_rates(params)?,
-            ..Self::new(graph_type, window::ending(end_ms, duration_s))
+            ..Self::new(graph_type, span.settled)
         })
     }
 
@@ -259,12 +263,13 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::{Appender, Appenders, Boxes, GraphOptions, ResponseTime, TcpRate, ThroughputType};
     use crate::query::params::Params;
+    use crate::query::window::Moment;
     use sidelight_api::graph::GraphType;
 
     const NOW_MS: i64 = 1_700_000_000_000;
 
     fn read(query: &str) -> Result<GraphOptions, String> {
-        GraphOptions::read(&Params::parse(query), NOW_MS).map_err(|e| e.to_string())
+        GraphOptions::read(&Params::parse(query), &Moment { now_ms: NOW_MS, ..Moment::default() }).map_err(|e| e.to_string())
     }
 
     #[test]

@@ -7,6 +7,8 @@ use sidelight_api::timeline::Timeline;
 
 use super::Server;
 use crate::query::graph::fixture::{Fixture, WINDOW, bookinfo, edge, from, names, node};
+use crate::web::HostPolicy;
+use crate::web::auth::Auth;
 
 fn at() -> String {
     format!("queryTime={}&duration=60s", WINDOW.to_ms / 1000)
@@ -19,7 +21,7 @@ async fn a_graph_holds_what_the_store_holds() {
     let answer = server.get(&path).await;
     let graph: Graph = answer.json();
     assert_eq!((graph.timestamp, graph.duration), (WINDOW.to_ms / 1000, 60));
-    assert_eq!(graph.last_sample_ms, Some(WINDOW.from_ms + 35_000));
+    assert_eq!(graph.last_sample_ms, Some(WINDOW.from_ms + 30_000));
     assert_eq!(edge(&graph, "svc:reviews", "wl:reviews-v2").traffic.requests, 20);
     assert_eq!(edge(&graph, "svc:reviews", "wl:reviews-v2").traffic.rates["http"], "0.33");
     assert!(node(&graph, "wl:istio-ingressgateway").is_outside);
@@ -38,6 +40,16 @@ async fn another_window_is_another_graph() {
         .json();
     assert_eq!(idle.elements.edges.len(), 7);
     assert!(idle.elements.edges.iter().all(|edge| edge.data.traffic.requests == 0));
+}
+
+#[tokio::test]
+async fn what_was_heard_just_now_is_shown_at_once() {
+    let now_ms = crate::clock::now_ms();
+    let server = Server::heard_at(Auth::open(), HostPolicy::Any, &bookinfo(), now_ms).await;
+    let graph: Graph = server.get("/api/namespaces/graph?duration=60s").await.json();
+    assert_eq!(edge(&graph, "wl:reviews-v2", "wl:ratings-v1").traffic.requests, 20);
+    assert_eq!(graph.last_sample_ms, Some(now_ms));
+    assert!(graph.timestamp * 1000 <= now_ms - 5_000, "the window itself ends with a step that all have told of");
 }
 
 #[tokio::test]
@@ -63,7 +75,7 @@ async fn a_timeline_has_points_and_changes() {
     assert_eq!(rates, [0.0, 0.0, 0.0, 22.0, 0.0, 0.0]);
     assert_eq!(timeline.changes.len(), 1);
     assert_eq!((timeline.changes[0].name.as_str(), timeline.changes[0].author.as_str()), ("reviews", "ann"));
-    assert_eq!(timeline.last_sample_ms, Some(WINDOW.from_ms + 35_000));
+    assert_eq!(timeline.last_sample_ms, Some(WINDOW.from_ms + 30_000));
 }
 
 #[tokio::test]

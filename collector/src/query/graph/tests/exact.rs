@@ -17,22 +17,27 @@ const WORKLOADS: [&str; 6] = [
 ];
 const CODES: [(&str, &str); 5] = [("200", "-"), ("302", "-"), ("404", "-"), ("503", "UF"), ("0", "DC")];
 
-/// One kind of requests: from (the last one is outside), to, code, who tells, how many.
-fn traffic() -> impl Strategy<Value = Vec<(usize, usize, usize, u8, u64)>> {
-    proptest::collection::vec((0..=WORKLOADS.len(), 0..WORKLOADS.len(), 0..CODES.len(), 0..3u8, 1..100_000u64), 0..40)
+/// One kind of requests: from (the last one is outside), to, code, how many.
+type Kind = (usize, usize, usize, u64);
+
+/// Some kinds, and who tells of the requests between each two ends.
+fn traffic() -> impl Strategy<Value = (Vec<Kind>, Vec<u8>)> {
+    let kind = (0..=WORKLOADS.len(), 0..WORKLOADS.len(), 0..CODES.len(), 1..100_000u64);
+    let tellers = proptest::collection::vec(0..3u8, (WORKLOADS.len() + 1) * WORKLOADS.len());
+    (proptest::collection::vec(kind, 0..40), tellers)
 }
 
-fn fixture(traffic: &[(usize, usize, usize, u8, u64)]) -> (Fixture, u64) {
+fn fixture((kinds, tellers): &(Vec<Kind>, Vec<u8>)) -> (Fixture, u64) {
     let (mut fixture, mut total) = (Fixture::default(), 0);
     let mut seen = HashSet::new();
-    for &(source, target, code, teller, times) in traffic {
+    for &(source, target, code, times) in kinds {
         // Each kind once: two rows of one reporter with the same labels cannot come from a store.
         if !seen.insert((source, target, code)) {
             continue;
         }
         let calls = WORKLOADS.get(source).map_or_else(from_outside, |name| from(name)).to(WORKLOADS[target]).times(times);
         let calls = calls.answered(CODES[code].0).flags(CODES[code].1);
-        let calls = match teller {
+        let calls = match tellers[source * WORKLOADS.len() + target] {
             0 => calls.told_by_destination(),
             1 if source < WORKLOADS.len() => calls.told_by_source(),
             _ => calls,

@@ -1,6 +1,7 @@
 //! Which nodes and edges a row of metrics becomes, and that two reporters make one count.
 
 use crate::query::graph::fixture::{Fixture, bookinfo, edge, find_node, from, from_outside, names, node, options};
+use crate::query::graph::{Input, build};
 
 const PRODUCTPAGE: &str = "bookinfo/productpage-v1";
 const REVIEWS: &str = "bookinfo/reviews-v2";
@@ -39,6 +40,50 @@ fn what_only_the_source_saw_counts_too() {
 fn a_destination_without_a_proxy_counts_by_its_source() {
     let fixture = Fixture::default().and(from(PRODUCTPAGE).to(REVIEWS).times(60).told_by_source());
     assert_eq!(requests(&fixture, ""), 60);
+}
+
+#[test]
+fn a_request_that_ended_differently_for_both_counts_once() {
+    let fixture = Fixture::default()
+        .and(from(PRODUCTPAGE).to(REVIEWS).times(90).took(5.0))
+        .and(from(PRODUCTPAGE).to(REVIEWS).times(10).answered("504").flags("UT").told_by_source())
+        .and(from(PRODUCTPAGE).to(REVIEWS).times(10).answered("0").flags("DC").told_by_destination());
+    let graph = fixture.graph(&options(""));
+    let edge = edge(&graph, "wl:productpage-v1", "wl:reviews-v2");
+    assert_eq!(edge.traffic.requests, 100);
+    assert_eq!(edge.traffic.rates["httpPercentErr"], "10.0");
+    assert_eq!(edge.traffic.responses.keys().collect::<Vec<_>>(), ["200", "504"]);
+}
+
+#[test]
+fn an_answer_that_came_too_late_is_no_second_request() {
+    let fixture = Fixture::default()
+        .and(from(PRODUCTPAGE).to(REVIEWS).times(90).told_by_source())
+        .and(from(PRODUCTPAGE).to(REVIEWS).times(10).answered("504").flags("UT").told_by_source())
+        .and(from(PRODUCTPAGE).to(REVIEWS).times(100).told_by_destination());
+    let graph = fixture.graph(&options(""));
+    let edge = edge(&graph, "wl:productpage-v1", "wl:reviews-v2");
+    assert_eq!(edge.traffic.requests, 100);
+    assert_eq!(edge.traffic.responses["504"].flags["UT"], "10.0");
+}
+
+#[test]
+fn retries_count_as_they_arrived() {
+    let fixture = Fixture::default()
+        .and(from(PRODUCTPAGE).to(REVIEWS).times(1).answered("503").flags("URX").told_by_source())
+        .and(from(PRODUCTPAGE).to(REVIEWS).times(4).answered("503").told_by_destination());
+    assert_eq!(requests(&fixture, ""), 4);
+}
+
+#[test]
+fn what_came_in_behind_the_window_shows_as_new() {
+    let settled = Fixture::default().and(from(PRODUCTPAGE).to(REVIEWS).times(60));
+    let fresh =
+        Fixture::default().and(from(PRODUCTPAGE).to(REVIEWS).times(7)).and(from(REVIEWS).to("bookinfo/ratings-v1").times(6));
+    let input = Input { edges: &settled.rows, fresh: &fresh.rows, mesh: &settled.mesh, last_sample_ms: None };
+    let graph = build(input, &options(""));
+    assert_eq!(edge(&graph, "wl:productpage-v1", "wl:reviews-v2").traffic.requests, 60);
+    assert_eq!(edge(&graph, "wl:reviews-v2", "wl:ratings-v1").traffic.rates["http"], "0.10");
 }
 
 #[test]

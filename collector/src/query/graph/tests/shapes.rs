@@ -72,7 +72,7 @@ fn boxes_nest() {
 #[test]
 fn the_graph_of_a_workload_holds_its_neighbours() {
     let fixture = bookinfo();
-    let input = Input { edges: &fixture.rows, mesh: &fixture.mesh, last_sample_ms: None };
+    let input = Input { edges: &fixture.rows, fresh: &[], mesh: &fixture.mesh, last_sample_ms: None };
     let around = |on| build_around(input, &options("injectServiceNodes=true"), &Focus { namespace: "bookinfo".to_owned(), on });
     let workload = around(FocusOn::Workload("reviews-v2".to_owned()));
     assert_eq!(names(&workload), ["svc:ratings", "svc:reviews", "wl:productpage-v1", "wl:ratings-v1", "wl:reviews-v2"]);
