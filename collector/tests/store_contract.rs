@@ -212,7 +212,7 @@ fn span(trace: u8, id: u8, service: &str, start_s: i64) -> Span {
         trace_id: [trace; 16],
         id: [id; 8],
         parent_id: (id > 1).then(|| [id - 1; 8]),
-        kind: if id % 2 == 0 { SpanKind::Server } else { SpanKind::Client },
+        kind: if id.is_multiple_of(2) { SpanKind::Server } else { SpanKind::Client },
         service: service.into(),
         name: format!("{service}:9080/*"),
         start_us: start_s * 1_000_000 + i64::from(id),
