@@ -2,8 +2,13 @@
 //!
 //! Inside, data goes one way: `ingest` → `pipeline` → `store` → `query` → `web`; `control` stands beside it.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 pub mod clock;
 pub mod control;
+pub mod ingest;
+pub mod own_metrics;
+pub mod pipeline;
 pub mod query;
 pub mod store;
 pub mod web;

@@ -14,8 +14,8 @@ use sidelight_mesh::finding::{Finding, Severity};
 
 pub(super) use self::error::ConfigError;
 
-use super::view::validate;
 use super::MeshView;
+use super::view::validate;
 
 /// Objects that a mesh may have.
 pub const OBJECTS_MAX: usize = 10_000;

@@ -57,6 +57,8 @@ pub struct ScrapeBatch {
     pub gone: Vec<Arc<Edge>>,
     /// What was added, by the start of the ten-second step that it belongs to.
     pub added: Vec<(i64, Arc<Edge>, Totals)>,
+    /// Counted when the scrape is stored.
+    pub counts: Counts,
 }
 
 /// Adds to `GET /api/ingest`.
@@ -99,6 +101,8 @@ pub struct WriteReport {
     pub scrapes: Vec<Option<i64>>,
     pub spans_stored: u64,
     pub spans_duplicate: u64,
+    /// All that was counted, spans included.
+    pub counts: Counts,
 }
 
 /// What the store remembers of a target.

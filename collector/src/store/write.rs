@@ -36,6 +36,7 @@ pub(super) async fn write<D: Database>(database: &D, batch: &WriteBatch) -> Resu
         report.scrapes.push(version.map(|(_, version)| version));
         if let Some((target_id, _)) = version {
             stored.push((target_id, scrape));
+            counts.merge(&scrape.counts);
         }
     }
     writing.series(&stored).await?;
@@ -51,6 +52,7 @@ pub(super) async fn write<D: Database>(database: &D, batch: &WriteBatch) -> Resu
     writing.counts(&counts).await?;
     writing.transaction.commit().await?;
     remember(database, writing.learnt, &stored);
+    report.counts = counts;
     Ok(report)
 }
 

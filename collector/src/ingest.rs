@@ -1,0 +1,5 @@
+//! The doors through which telemetry comes in: scrapes of proxies, and spans in Zipkin's format.
+
+pub mod exposition;
+pub mod scrape;
+pub mod zipkin;

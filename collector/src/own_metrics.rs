@@ -1,0 +1,145 @@
+//! What the collector tells of itself at `/metrics`.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::store::Counts;
+
+/// Seconds; from a commit on a fast disk to one that a person notices.
+const BUCKETS: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 10.0];
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DoorOutcome {
+    door: &'static str,
+    signal: &'static str,
+    outcome: String,
+}
+
+/// Counters of this process; what survives a restart is at `/api/ingest`.
+pub struct OwnMetrics {
+    registry: Registry,
+    ingest: Family<DoorOutcome, Counter>,
+    scrapes: Family<Outcome, Counter>,
+    scrape_seconds: Histogram,
+    targets: Gauge,
+    targets_refused: Counter,
+    writes: Family<Outcome, Counter>,
+    write_seconds: Histogram,
+    rows: Counter,
+    edges: Gauge,
+    slices_dropped: Counter,
+    started_at: Gauge<f64, AtomicU64>,
+}
+
+impl Default for OwnMetrics {
+    fn default() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("sidelight"),
+            ingest: Family::default(),
+            scrapes: Family::default(),
+            scrape_seconds: Histogram::new(BUCKETS),
+            targets: Gauge::default(),
+            targets_refused: Counter::default(),
+            writes: Family::default(),
+            write_seconds: Histogram::new(BUCKETS),
+            rows: Counter::default(),
+            edges: Gauge::default(),
+            slices_dropped: Counter::default(),
+            started_at: Gauge::default(),
+        };
+        metrics.register();
+        metrics.started_at.set(crate::clock::now_ms() as f64 / 1000.0);
+        metrics
+    }
+}
+
+impl OwnMetrics {
+    #[must_use]
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    fn register(&mut self) {
+        let registry = &mut self.registry;
+        registry.register(
+            "ingest_items",
+            "Samples, spans, logs and bytes by door and by what became of them",
+            self.ingest.clone(),
+        );
+        registry.register("scrapes", "Scrapes of proxies by outcome", self.scrapes.clone());
+        registry.register_with_unit(
+            "scrape_duration",
+            "Time of one scrape, reading and comparing included",
+            Unit::Seconds,
+            self.scrape_seconds.clone(),
+        );
+        registry.register("scrape_targets", "Proxies that are scraped", self.targets.clone());
+        registry.register("scrape_targets_refused", "Proxies beyond the limit", self.targets_refused.clone());
+        registry.register("store_writes", "Transactions of the writer by outcome", self.writes.clone());
+        registry.register_with_unit(
+            "store_write_duration",
+            "Time of one transaction of the writer",
+            Unit::Seconds,
+            self.write_seconds.clone(),
+        );
+        registry.register("store_rows", "Series, steps of edges and spans handed to the store", self.rows.clone());
+        registry.register("store_edges", "Edges in the dictionary", self.edges.clone());
+        registry.register("store_slices_dropped", "Time slices dropped by retention", self.slices_dropped.clone());
+        registry.register_with_unit("start_time", "When this process started", Unit::Seconds, self.started_at.clone());
+    }
+
+    /// OpenMetrics text.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
+        text
+    }
+
+    pub fn scraped(&self, outcome: &'static str, took: Duration) {
+        self.scrapes.get_or_create(&Outcome { outcome }).inc();
+        self.scrape_seconds.observe(took.as_secs_f64());
+    }
+
+    pub fn targets(&self, count: usize) {
+        self.targets.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    pub fn refused_targets(&self, count: u64) {
+        self.targets_refused.inc_by(count);
+    }
+
+    pub fn wrote(&self, took: Duration, is_ok: bool, rows: usize) {
+        self.writes.get_or_create(&Outcome { outcome: if is_ok { "stored" } else { "failed" } }).inc();
+        self.write_seconds.observe(took.as_secs_f64());
+        self.rows.inc_by(rows as u64);
+    }
+
+    pub fn counted(&self, counts: &Counts) {
+        for ((door, signal, outcome), count) in &counts.0 {
+            self.ingest.get_or_create(&DoorOutcome { door, signal, outcome: outcome.clone() }).inc_by(*count);
+        }
+    }
+
+    pub fn edges(&self, count: usize) {
+        self.edges.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    pub fn dropped_slices(&self, count: usize) {
+        self.slices_dropped.inc_by(count as u64);
+    }
+}
