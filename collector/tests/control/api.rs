@@ -1,0 +1,1 @@
+//! The JSON API: save, refuse, conflict, history, roll back.
