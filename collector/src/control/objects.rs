@@ -81,7 +81,7 @@ fn mesh_key(head: &StoredRevision) -> Option<ObjectKey> {
 fn insert(config: &mut MeshConfig, before: &State, key: &ObjectKey, head: &StoredRevision) {
     let same = before.heads.get(key).is_some_and(|known| known.sequence == head.sequence);
     if let (true, Some(known)) = (same, before.config.get(key)) {
-        config.insert(sidelight_mesh::config::ConfigObject::clone(known));
+        config.insert_shared(Arc::clone(known));
         return;
     }
     let mut parsed = parse_documents(&head.yaml, &key.namespace);

@@ -7,6 +7,7 @@ use sidelight_mesh::config::{MeshConfig, ObjectKey};
 use sidelight_mesh::finding::Finding;
 use sidelight_mesh::identity::NodeIdentity;
 use sidelight_mesh::registry::Registry;
+use sidelight_mesh::validate::validate;
 
 /// An unchanging picture of registry and objects; a newer one replaces it as a whole.
 #[derive(Clone, Debug, Default)]
@@ -48,9 +49,4 @@ impl MeshView {
         let all = self.findings.get_or_init(|| validate(&self.config, &self.registry));
         all.get(key).map(Vec::as_slice).unwrap_or_default()
     }
-}
-
-/// Checks every object of a mesh.
-pub(super) fn validate(_config: &MeshConfig, _registry: &Registry) -> BTreeMap<ObjectKey, Vec<Finding>> {
-    BTreeMap::new()
 }

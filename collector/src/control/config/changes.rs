@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use sidelight_api::config::{Action, ApplyRequest, ApplyResponse, ApplyResult, RollbackRequest, SaveRequest};
+use sidelight_mesh::codes;
 use sidelight_mesh::config::{ObjectKey, ParsedObject};
-use sidelight_mesh::finding::Finding;
+use sidelight_mesh::finding::{Finding, Severity};
+use sidelight_mesh::validate::{TextReport, newly_broken};
 
-use super::{Checked, ConfigError, OBJECTS_MAX, api_key, check, cut};
+use super::{ConfigError, OBJECTS_MAX, accept, api_key, check, cut};
 use crate::clock::now_ms;
 use crate::control::objects::State;
 use crate::control::{Author, Inner};
@@ -23,7 +25,7 @@ impl Inner {
     pub(in crate::control) async fn apply(&self, request: &ApplyRequest, author: &Author) -> Result<ApplyResponse, ConfigError> {
         let _one_at_a_time = self.edits.lock().await;
         self.take_up_others().await?;
-        let checked = check(&self.newest_view(), &request.yaml, request.namespace.as_deref()).accept()?;
+        let checked = accept(check(&self.newest_view(), &request.yaml, request.namespace.as_deref()))?;
         if request.dry_run {
             return Ok(self.rehearse(checked));
         }
@@ -39,7 +41,7 @@ impl Inner {
     ) -> Result<ApplyResponse, ConfigError> {
         let _one_at_a_time = self.edits.lock().await;
         self.take_up_others().await?;
-        let checked = check(&self.newest_view(), &request.yaml, Some(&key.namespace)).accept()?;
+        let checked = accept(check(&self.newest_view(), &request.yaml, Some(&key.namespace)))?;
         expect_only(&checked.objects, key)?;
         self.save_all(checked, &Note { author, message: &request.message }, request.base_revision).await
     }
@@ -52,8 +54,10 @@ impl Inner {
         author: &Author,
     ) -> Result<ApplyResponse, ConfigError> {
         let _one_at_a_time = self.edits.lock().await;
+        self.take_up_others().await?;
+        let findings = BTreeMap::from([(key.clone(), self.broken_without(key))]);
         let change = new_revision(key, Change::Delete, base_revision, &Note { author, message });
-        self.write(vec![change], BTreeMap::new()).await
+        self.write(vec![change], findings).await
     }
 
     /// A new revision with the text of an old one; also brings back what was deleted.
@@ -70,21 +74,32 @@ impl Inner {
             let message = format!("revision {} is a deletion and has no text; choose another, or delete {key}", request.revision);
             return Err(ConfigError::BadRequest(message));
         }
-        let checked = check(&self.newest_view(), &old.yaml, Some(&key.namespace)).accept()?;
+        let checked = accept(check(&self.newest_view(), &old.yaml, Some(&key.namespace)))?;
         expect_only(&checked.objects, key)?;
         let change = Change::RollBack { yaml: old.yaml, to: request.revision };
         let new = new_revision(key, change, None, &Note { author, message: &request.message });
-        let findings = BTreeMap::from([(key.clone(), checked.findings.into_iter().next().unwrap_or_default())]);
+        let findings = BTreeMap::from([(key.clone(), checked.by_object.into_iter().next().unwrap_or_default())]);
         self.write(vec![new], findings).await
     }
 
-    async fn save_all(&self, checked: Checked, note: &Note<'_>, base: Option<u64>) -> Result<ApplyResponse, ConfigError> {
+    /// What else stops making sense when an object goes; that does not keep it from going.
+    fn broken_without(&self, key: &ObjectKey) -> Vec<Finding> {
+        let view = self.newest_view();
+        let mut after = view.config().clone();
+        after.remove(key);
+        let registry_after = view.registry().with_services_of(&after);
+        let changed = [key.clone()];
+        let broken = newly_broken((view.config(), view.registry()), (&after, &registry_after), &changed);
+        broken.into_iter().map(|(other, error)| breaks(&other, &error)).collect()
+    }
+
+    async fn save_all(&self, checked: TextReport, note: &Note<'_>, base: Option<u64>) -> Result<ApplyResponse, ConfigError> {
         let state = self.objects.state();
         check_room(&checked)?;
         let mut changes = Vec::new();
         let mut findings = BTreeMap::new();
         let mut unchanged = Vec::new();
-        for (object, own) in checked.objects.into_iter().zip(checked.findings) {
+        for (object, own) in checked.objects.into_iter().zip(checked.by_object) {
             let key = object.object.key();
             match unchanged_revision(&state, &key, &object.text, base) {
                 Some(head) => unchanged.push(result(&key, Action::Unchanged, head.revision, own)),
@@ -101,7 +116,7 @@ impl Inner {
     }
 
     /// What an apply would do.
-    fn rehearse(&self, checked: Checked) -> ApplyResponse {
+    fn rehearse(&self, checked: TextReport) -> ApplyResponse {
         let state = self.objects.state();
         let one = |(object, own): (ParsedObject, Vec<Finding>)| {
             let key = object.object.key();
@@ -113,7 +128,7 @@ impl Inner {
             };
             result(&key, action, revision, own)
         };
-        ApplyResponse { results: checked.objects.into_iter().zip(checked.findings).map(one).collect() }
+        ApplyResponse { results: checked.objects.into_iter().zip(checked.by_object).map(one).collect() }
     }
 
     async fn write(
@@ -148,11 +163,11 @@ impl Inner {
     }
 }
 
-fn check_room(checked: &Checked) -> Result<(), ConfigError> {
+fn check_room(checked: &TextReport) -> Result<(), ConfigError> {
     if checked.objects.len() > BATCH_OBJECTS_MAX {
         return Err(ConfigError::TooMany(format!("at most {BATCH_OBJECTS_MAX} objects can be saved at once; send fewer")));
     }
-    if checked.candidate.len() > OBJECTS_MAX {
+    if checked.config.len() > OBJECTS_MAX {
         return Err(ConfigError::TooMany(format!("a mesh can have at most {OBJECTS_MAX} objects; delete some first")));
     }
     Ok(())
@@ -198,4 +213,18 @@ fn result(key: &ObjectKey, action: Action, revision: u64, findings: Vec<Finding>
 
 fn empty() -> ApplyResponse {
     ApplyResponse { results: Vec::new() }
+}
+
+/// The text that was deleted has no lines any more.
+fn breaks(other: &ObjectKey, error: &Finding) -> Finding {
+    Finding {
+        code: codes::BREAKS_OTHER.to_owned(),
+        severity: Severity::Warning,
+        message: format!("this breaks {other} at {}: {}", error.path, error.message),
+        path: String::new(),
+        line: 0,
+        column: 0,
+        length: 0,
+        suggestions: Vec::new(),
+    }
 }

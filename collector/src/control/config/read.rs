@@ -4,14 +4,18 @@ use sidelight_api::config::{
     History, ObjectDetail, ObjectList, ObjectSummary, Reference, Revision, ValidateRequest, ValidateResponse,
 };
 use sidelight_api::timeline::Change;
-use sidelight_mesh::config::{Kind, ObjectKey};
+use sidelight_mesh::config::{ConfigObject, Kind, MeshConfig, ObjectKey};
 use sidelight_mesh::finding::{Finding, Severity};
+use sidelight_mesh::references::references;
+use sidelight_mesh::registry::Registry;
 
-use super::references::references;
 use super::rollout::{Progress, rollout};
 use super::{ConfigError, api_key, check, count};
 use crate::control::{Inner, MeshView};
 use crate::store::revisions::{RevisionError, StoredRevision};
+
+/// References of one object that are told; a longer list helps nobody.
+const REFERENCES_MAX: usize = 500;
 
 impl Inner {
     /// No namespaces means all.
@@ -24,11 +28,12 @@ impl Inner {
     pub(in crate::control) fn detail(&self, key: &ObjectKey) -> Result<ObjectDetail, ConfigError> {
         let (state, view) = (self.objects.state(), self.newest_view());
         let head = state.heads.get(key).ok_or_else(|| ConfigError::NotFound(format!("there is no {key}")))?;
+        let object = view.config().get(key);
         Ok(ObjectDetail {
             summary: summary(&view, key, head, &self.progress()),
             yaml: head.yaml.clone(),
             findings: view.findings(key).to_vec(),
-            references: view.config().get(key).map(|object| references_of(&view, object)).unwrap_or_default(),
+            references: object.map(|object| references_of(object, view.config(), view.registry())).unwrap_or_default(),
         })
     }
 
@@ -52,17 +57,13 @@ impl Inner {
     /// Findings of a text as if it were saved.
     pub(in crate::control) fn validate(&self, request: &ValidateRequest) -> ValidateResponse {
         let view = self.newest_view();
-        let checked = check(&view, &request.yaml, request.namespace.as_deref());
-        let mut all_references = Vec::new();
-        for object in &checked.objects {
-            let stored = checked.candidate.get(&object.object.key());
-            all_references
-                .extend(stored.map(|object| references(&checked.candidate, view.registry(), object)).into_iter().flatten());
-        }
+        let report = check(&view, &request.yaml, request.namespace.as_deref());
+        let after = view.registry().with_services_of(&report.config);
+        let stored = report.objects.iter().filter_map(|object| report.config.get(&object.object.key()));
         ValidateResponse {
-            objects: checked.objects.iter().map(|object| api_key(&object.object.key())).collect(),
-            findings: checked.all,
-            references: all_references,
+            objects: report.objects.iter().map(|object| api_key(&object.object.key())).collect(),
+            references: stored.flat_map(|object| references_of(object, &report.config, &after)).collect(),
+            findings: report.findings,
         }
     }
 
@@ -85,8 +86,17 @@ impl Inner {
     }
 }
 
-fn references_of(view: &MeshView, object: &sidelight_mesh::config::ConfigObject) -> Vec<Reference> {
-    references(view.config(), view.registry(), object)
+fn references_of(object: &ConfigObject, config: &MeshConfig, registry: &Registry) -> Vec<Reference> {
+    let found = references(object, config, registry).into_iter().take(REFERENCES_MAX);
+    found
+        .map(|r| Reference {
+            kind: r.kind.to_owned(),
+            name: r.name,
+            namespace: r.namespace,
+            exists: r.exists,
+            workloads: r.workloads,
+        })
+        .collect()
 }
 
 fn summary(view: &MeshView, key: &ObjectKey, head: &StoredRevision, progress: &Progress) -> ObjectSummary {

@@ -14,16 +14,14 @@ use envoy_types::pb::envoy::config::route::v3::{DirectResponseAction, RedirectAc
 use envoy_types::pb::envoy::r#type::matcher::v3::RegexMatchAndSubstitute;
 use envoy_types::pb::google::protobuf::Duration;
 use sidelight_mesh::config::{DerivePort, Destination, DirectResponse, HttpDestination, Percent, Redirect, Rewrite};
-use sidelight_mesh::identity::NodeIdentity;
-use sidelight_mesh::route::rule_for;
 
+use super::Scene;
 use super::clusters::{cluster_name, exists};
 use super::hash_policies::hash_policies;
 use super::header_operations::HeaderChanges;
 use super::matches::regex;
 use super::retries::{default_policy, retry_policy};
 use super::routes::Rule;
-use crate::control::MeshView;
 use crate::control::wire::{duration, flag, hundredths, millionths, runtime_fraction, uint};
 
 /// Where a forwarded request goes.
@@ -80,13 +78,12 @@ pub(super) fn forward(rule: &Rule, changes: &mut HeaderChanges) -> Option<Forwar
         several => several.iter().filter(|d| d.weight.unwrap_or(0) > 0).collect(),
     };
     let resolved: Vec<Resolved> = destinations.iter().map(|d| resolve(rule, &d.destination)).collect();
-    let hashing: Vec<HashPolicy> =
-        resolved.iter().flat_map(|r| hashing_of(rule.view, rule.node, &r.host, r.port, &r.subset)).collect();
+    let hashing: Vec<HashPolicy> = resolved.iter().flat_map(|r| hashing_of(rule.scene, &r.host, r.port, &r.subset)).collect();
     let (split, only_cluster) = match (&destinations[..], &resolved[..]) {
         ([], _) => return None,
         ([destination], [target]) => {
             changes.append(destination.headers.as_ref());
-            let found = exists(rule.view, rule.node, &target.host, target.port, &target.subset);
+            let found = exists(rule.scene, &target.host, target.port, &target.subset);
             (Destinations::Service { cluster: target.cluster() }, found.then(|| (target.host.clone(), target.port)))
         }
         _ => (Destinations::Split(destinations.iter().zip(&resolved).map(|(d, r)| cluster_weight(d, r)).collect()), None),
@@ -110,8 +107,8 @@ pub(super) fn forward(rule: &Rule, changes: &mut HeaderChanges) -> Option<Forwar
 }
 
 /// Empty unless the destination's rule balances by a hash.
-pub(super) fn hashing_of(view: &MeshView, node: &NodeIdentity, host: &str, port: u16, subset: &str) -> Vec<HashPolicy> {
-    let rule = rule_for(view.config(), host, node.into());
+pub(super) fn hashing_of(scene: &Scene, host: &str, port: u16, subset: &str) -> Vec<HashPolicy> {
+    let rule = scene.rules.rule_for(host, scene.node.into());
     let policy = rule.policy(rule.subset(subset), port);
     policy.load_balancer.and_then(|lb| lb.consistent_hash.as_ref()).map(hash_policies).unwrap_or_default()
 }
@@ -173,7 +170,7 @@ fn specifier(destinations: Destinations) -> ClusterSpecifier {
 fn resolve(rule: &Rule, destination: &Destination) -> Resolved {
     let host = rule.full_host(&destination.host);
     let asked = destination.port.map(|port| port.number);
-    let port = match rule.view.registry().service(&host) {
+    let port = match rule.scene.registry().service(&host) {
         Some(service) => service.destination_port(asked, rule.scope.port),
         None => asked.unwrap_or(rule.scope.port),
     };

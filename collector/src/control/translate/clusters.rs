@@ -7,17 +7,15 @@ use envoy_types::pb::envoy::config::cluster::v3::cluster::{CommonLbConfig, Disco
 use envoy_types::pb::envoy::config::cluster::v3::{CircuitBreakers, Cluster, UpstreamConnectionOptions};
 use envoy_types::pb::envoy::config::core::v3::TcpKeepalive;
 use sidelight_mesh::config::{ConnectionPool, RetryBudget, ServicePort, Subset, TcpPool};
-use sidelight_mesh::identity::NodeIdentity;
 use sidelight_mesh::registry::{Registry, Service};
-use sidelight_mesh::route::{EffectivePolicy as Policy, EffectiveRule as Rule, rule_for};
+use sidelight_mesh::route::{EffectivePolicy as Policy, EffectiveRule as Rule};
 
 use super::balancing::{self, Balancing};
 use super::endpoints::load_assignment;
 use super::metadata::services_metadata;
 use super::outlier;
 use super::protocol::{self, positive};
-use super::special;
-use crate::control::MeshView;
+use super::{Scene, special};
 use crate::control::resources::ProxyResources;
 use crate::control::wire::{ads, duration, percent, uint};
 
@@ -28,13 +26,13 @@ const UNLIMITED: u32 = u32::MAX;
 const RETRY_CONCURRENCY_MIN: u32 = 3;
 const RETRY_BUDGET_PERCENT: f64 = 20.0;
 
-pub(super) fn add(resources: &mut ProxyResources, view: &MeshView, node: &NodeIdentity) {
-    for service in view.registry().services() {
-        let rule = rule_for(view.config(), &service.fqdn, node.into());
+pub(super) fn add(resources: &mut ProxyResources, scene: &Scene) {
+    for service in scene.registry().services() {
+        let rule = scene.rules.rule_for(&service.fqdn, scene.node.into());
         for port in &service.ports {
-            add_one(resources, view.registry(), &Target { service, port, subset: None }, &rule);
+            add_one(resources, scene.registry(), &Target { service, port, subset: None }, &rule);
             for subset in &rule.subsets {
-                add_one(resources, view.registry(), &Target { service, port, subset: Some(subset) }, &rule);
+                add_one(resources, scene.registry(), &Target { service, port, subset: Some(subset) }, &rule);
             }
         }
     }
@@ -46,10 +44,11 @@ pub(super) fn cluster_name(port: u16, subset: &str, host: &str) -> String {
 }
 
 /// Whether a rule names the subset, and so whether its cluster exists.
-pub(super) fn exists(view: &MeshView, node: &NodeIdentity, host: &str, port: u16, subset: &str) -> bool {
-    let service = view.registry().service(host).filter(|service| service.port(port).is_some());
-    service
-        .is_some_and(|service| subset.is_empty() || rule_for(view.config(), &service.fqdn, node.into()).subset(subset).is_some())
+pub(super) fn exists(scene: &Scene, host: &str, port: u16, subset: &str) -> bool {
+    let service = scene.registry().service(host).filter(|service| service.port(port).is_some());
+    service.is_some_and(|service| {
+        subset.is_empty() || scene.rules.rule_for(&service.fqdn, scene.node.into()).subset(subset).is_some()
+    })
 }
 
 struct Target<'a> {

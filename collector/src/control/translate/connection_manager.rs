@@ -20,6 +20,7 @@ use envoy_types::pb::envoy::extensions::filters::network::http_connection_manage
 use envoy_types::pb::google::protobuf::{Any, Duration};
 use sidelight_mesh::identity::NodeIdentity;
 
+use super::Scene;
 use super::special::ZIPKIN;
 use crate::control::ControlSettings;
 use crate::control::wire::{ads, any, empty_any, flag, percent, uint};
@@ -57,21 +58,15 @@ pub(super) enum Routes {
 }
 
 /// The network filter of an HTTP listener.
-pub(super) fn http_filter(
-    side: Side,
-    stat_prefix: String,
-    routes: Routes,
-    node: &NodeIdentity,
-    settings: &ControlSettings,
-) -> Filter {
+pub(super) fn http_filter(side: Side, stat_prefix: String, routes: Routes, scene: &Scene) -> Filter {
     let manager = HttpConnectionManager {
         stat_prefix,
         route_specifier: Some(match routes {
             Routes::Named(route_config_name) => RouteSpecifier::Rds(Rds { config_source: Some(ads()), route_config_name }),
             Routes::Inline(config) => RouteSpecifier::RouteConfig(*config),
         }),
-        http_filters: http_filters(side, node),
-        tracing: Some(tracing(side, settings)),
+        http_filters: http_filters(side, scene.node),
+        tracing: Some(tracing(side, scene.settings)),
         server_name: "istio-envoy".to_owned(),
         stream_idle_timeout: Some(Duration::default()),
         access_log: vec![access_log()],

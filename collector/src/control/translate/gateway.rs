@@ -9,13 +9,13 @@ use sidelight_mesh::config::Server;
 use sidelight_mesh::identity::NodeIdentity;
 use sidelight_mesh::route::{GatewayRef, Scope, gateway_hosts, gateways_for};
 
+use super::Scene;
 use super::connection_manager::{Routes, Side, http_filter};
 use super::listener::listener;
 use super::outbound::DIRECT_RESPONSE_BYTES_MAX;
 use super::routes::virtual_service_routes;
 use crate::control::resources::ProxyResources;
 use crate::control::wire::{flag, uint};
-use crate::control::{ControlSettings, MeshView};
 
 /// A server of a Gateway object that this proxy serves.
 struct Served<'a> {
@@ -30,21 +30,21 @@ struct Host {
     https_redirect: bool,
 }
 
-pub(super) fn add(resources: &mut ProxyResources, view: &MeshView, node: &NodeIdentity, settings: &ControlSettings) {
-    for ((bind, port), servers) in served(view, node) {
-        let host = if bind.is_empty() { default_bind(node) } else { bind.to_owned() };
+pub(super) fn add(resources: &mut ProxyResources, scene: &Scene) {
+    for ((bind, port), servers) in served(scene) {
+        let host = if bind.is_empty() { default_bind(scene.node) } else { bind.to_owned() };
         let name = if bind.is_empty() { format!("http.{port}") } else { format!("http.{port}.{bind}") };
         let stat_prefix = format!("outbound_{host}_{port}");
-        let filter = http_filter(Side::Gateway, stat_prefix, Routes::Named(name.clone()), node, settings);
+        let filter = http_filter(Side::Gateway, stat_prefix, Routes::Named(name.clone()), scene);
         resources.add_listener(listener(&host, port, TrafficDirection::Outbound, filter));
-        resources.add_routes(route_configuration(view, node, name, port, &servers));
+        resources.add_routes(route_configuration(scene, name, port, &servers));
     }
 }
 
 /// By bind address and port; of all gateways that select this proxy, the oldest first.
-fn served<'a>(view: &'a MeshView, node: &NodeIdentity) -> BTreeMap<(&'a str, u16), Vec<Served<'a>>> {
+fn served<'a>(scene: &Scene<'a>) -> BTreeMap<(&'a str, u16), Vec<Served<'a>>> {
     let mut ports: BTreeMap<(&str, u16), Vec<Served>> = BTreeMap::new();
-    for (object, spec) in gateways_for(view.config(), node) {
+    for (object, spec) in gateways_for(scene.config(), scene.node) {
         for server in spec.servers.iter().filter(|server| is_plain_http(server)) {
             let served = Served { gateway: object.into(), server };
             ports.entry((&server.bind, server.port.number)).or_default().push(served);
@@ -64,10 +64,10 @@ fn default_bind(node: &NodeIdentity) -> String {
     if node.ip.is_loopback() { node.ip.to_string() } else { "0.0.0.0".to_owned() }
 }
 
-fn route_configuration(view: &MeshView, node: &NodeIdentity, name: String, port: u16, servers: &[Served]) -> RouteConfiguration {
+fn route_configuration(scene: &Scene, name: String, port: u16, servers: &[Served]) -> RouteConfiguration {
     let mut all: BTreeMap<String, Host> = BTreeMap::new();
     for served in servers {
-        add_hosts(&mut all, view, node, port, served);
+        add_hosts(&mut all, scene, port, served);
     }
     let mut virtual_hosts: Vec<VirtualHost> = all.into_iter().map(|(host, made)| virtual_host(&host, port, made)).collect();
     // The catch-all is last, as people expect it; by name it would be first.
@@ -91,14 +91,14 @@ fn route_configuration(view: &MeshView, node: &NodeIdentity, name: String, port:
 }
 
 /// Hosts of the server that are also hosts of a VirtualService behind the gateway, each in the narrower form.
-fn add_hosts(all: &mut BTreeMap<String, Host>, view: &MeshView, node: &NodeIdentity, port: u16, served: &Served) {
+fn add_hosts(all: &mut BTreeMap<String, Host>, scene: &Scene, port: u16, served: &Served) {
     let redirect = served.server.tls.as_ref().is_some_and(|tls| tls.https_redirect);
-    let scope = Scope { viewer: node.into(), port, gateway: Some(served.gateway) };
-    for (host, behind) in gateway_hosts(view.config(), served.gateway, served.server) {
+    let scope = Scope { viewer: scene.node.into(), port, gateway: Some(served.gateway) };
+    for (host, behind) in gateway_hosts(scene.config(), served.gateway, served.server) {
         let made = all.entry(host.to_ascii_lowercase()).or_default();
         made.https_redirect |= redirect;
         for found in behind {
-            made.routes.extend(virtual_service_routes(view, found, scope, node));
+            made.routes.extend(virtual_service_routes(scene, found, scope));
         }
     }
 }

@@ -21,22 +21,22 @@ use super::listener::listener;
 use super::matches::any_path;
 use super::metadata::services_metadata;
 use super::protocol::explicit_http2;
-use super::special;
+use super::{Scene, special};
 use crate::control::resources::ProxyResources;
 use crate::control::wire::{any, flag, socket_address, uint};
-use crate::control::{ControlSettings, MeshView};
 
 /// A port of the application, with the service that leads to it, if any does.
 type Port<'a> = Option<(&'a Service, &'a ServicePort)>;
 
-pub(super) fn add(resources: &mut ProxyResources, view: &MeshView, node: &NodeIdentity, settings: &ControlSettings) {
+pub(super) fn add(resources: &mut ProxyResources, scene: &Scene) {
+    let node = scene.node;
     let host = node.ip.to_string();
-    for (number, port) in ports(view.registry(), node) {
+    for (number, port) in ports(scene.registry(), node) {
         let protocol = port.map_or(Protocol::Auto, |(_, port)| port.protocol_kind());
         resources.add_cluster(cluster(number, port, protocol, node));
         let filter = if protocol.is_http() {
             let stat_prefix = format!("inbound_{host}_{number}");
-            http_filter(Side::Inbound, stat_prefix, Routes::Inline(Box::new(routes(number, port, protocol))), node, settings)
+            http_filter(Side::Inbound, stat_prefix, Routes::Inline(Box::new(routes(number, port, protocol))), scene)
         } else {
             tcp_filter(number)
         };

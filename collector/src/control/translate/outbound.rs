@@ -13,6 +13,7 @@ use sidelight_mesh::identity::NodeIdentity;
 use sidelight_mesh::registry::Service;
 use sidelight_mesh::route::{Scope, is_bound_to_mesh, is_exported, virtual_service_for};
 
+use super::Scene;
 use super::actions::timed_action;
 use super::connection_manager::{Routes, Side, http_filter};
 use super::listener::listener;
@@ -21,7 +22,6 @@ use super::routes::{Found, default_route, virtual_service_routes};
 use super::special::PASSTHROUGH;
 use crate::control::resources::ProxyResources;
 use crate::control::wire::{flag, uint};
-use crate::control::{ControlSettings, MeshView};
 
 /// Name of the route configuration of an explicit proxy.
 const HTTP_PROXY: &str = "http_proxy";
@@ -32,24 +32,24 @@ pub(super) const DIRECT_RESPONSE_BYTES_MAX: u32 = 1 << 20;
 /// The port whose virtual hosts also answer for hosts that are no services.
 const OUTSIDE_PORT: u16 = 80;
 
-pub(super) fn add(resources: &mut ProxyResources, view: &MeshView, node: &NodeIdentity, settings: &ControlSettings) {
+pub(super) fn add(resources: &mut ProxyResources, scene: &Scene) {
+    let node = scene.node;
     let (host, port) = (node.ip.to_string(), node.ports.outbound);
-    let filter =
-        http_filter(Side::Outbound, format!("outbound_{host}_{port}"), Routes::Named(HTTP_PROXY.to_owned()), node, settings);
+    let filter = http_filter(Side::Outbound, format!("outbound_{host}_{port}"), Routes::Named(HTTP_PROXY.to_owned()), scene);
     resources.add_listener(listener(&host, port, TrafficDirection::Outbound, filter));
-    resources.add_routes(route_configuration(view, node));
+    resources.add_routes(route_configuration(scene));
 }
 
-fn route_configuration(view: &MeshView, node: &NodeIdentity) -> RouteConfiguration {
+fn route_configuration(scene: &Scene) -> RouteConfiguration {
     let mut claimed = BTreeSet::new();
-    let mut virtual_hosts = service_hosts(view, node);
-    virtual_hosts.extend(outside_hosts(view, node));
+    let mut virtual_hosts = service_hosts(scene);
+    virtual_hosts.extend(outside_hosts(scene));
     virtual_hosts.retain_mut(|host| {
         host.domains.retain(|domain| claimed.insert(domain.to_ascii_lowercase()));
         !host.domains.is_empty()
     });
     virtual_hosts.sort_by(|a, b| a.name.cmp(&b.name));
-    virtual_hosts.push(catch_all(view.config().settings.outbound));
+    virtual_hosts.push(catch_all(scene.config().settings.outbound));
     RouteConfiguration {
         name: HTTP_PROXY.to_owned(),
         virtual_hosts,
@@ -59,24 +59,24 @@ fn route_configuration(view: &MeshView, node: &NodeIdentity) -> RouteConfigurati
     }
 }
 
-fn service_hosts(view: &MeshView, node: &NodeIdentity) -> Vec<VirtualHost> {
-    let domain = &view.config().settings.domain;
+fn service_hosts(scene: &Scene) -> Vec<VirtualHost> {
+    let (node, domain) = (scene.node, scene.domain());
     let mut all = Vec::new();
-    for service in view.registry().services() {
-        let chosen = virtual_service_for(view.config(), &service.fqdn, &node.namespace);
+    for service in scene.registry().services() {
+        let chosen = virtual_service_for(scene.config(), &service.fqdn, &node.namespace);
         for port in service.ports.iter().filter(|port| port.protocol_kind().is_http()) {
             let domains = hosts::domains_with_port(&service.fqdn, port.port, &node.namespace, domain);
-            let routes = routes_for(view, node, service, port.port, chosen);
+            let routes = routes_for(scene, service, port.port, chosen);
             all.push(virtual_host(format!("{}:{}", service.fqdn, port.port), domains, routes));
         }
     }
     all
 }
 
-fn routes_for(view: &MeshView, node: &NodeIdentity, service: &Service, port: u16, chosen: Option<Found>) -> Vec<Route> {
-    let routes = chosen.map(|found| virtual_service_routes(view, found, scope(node, port), node)).unwrap_or_default();
+fn routes_for(scene: &Scene, service: &Service, port: u16, chosen: Option<Found>) -> Vec<Route> {
+    let routes = chosen.map(|found| virtual_service_routes(scene, found, scope(scene.node, port))).unwrap_or_default();
     // A VirtualService that has nothing to say about this port leaves it alone.
-    if routes.is_empty() { vec![default_route(view, service, port, node)] } else { routes }
+    if routes.is_empty() { vec![default_route(scene, service, port)] } else { routes }
 }
 
 fn scope(node: &NodeIdentity, port: u16) -> Scope<'_> {
@@ -84,17 +84,17 @@ fn scope(node: &NodeIdentity, port: u16) -> Scope<'_> {
 }
 
 /// Hosts of VirtualServices that are no services of the mesh.
-fn outside_hosts(view: &MeshView, node: &NodeIdentity) -> Vec<VirtualHost> {
-    let domain = &view.config().settings.domain;
+fn outside_hosts(scene: &Scene) -> Vec<VirtualHost> {
+    let (node, domain) = (scene.node, scene.domain());
     let mut all = Vec::new();
-    for (object, spec) in view.config().virtual_services() {
+    for (object, spec) in scene.config().virtual_services() {
         let namespace = &object.object.metadata.namespace;
         if !is_bound_to_mesh(spec) || !is_exported(&spec.export_to, namespace, &node.namespace) {
             continue;
         }
         let resolved = spec.hosts.iter().map(|host| hosts::resolve(host, namespace, domain));
-        for host in resolved.filter(|host| is_outside(view, host)) {
-            let routes = virtual_service_routes(view, (object, spec), scope(node, OUTSIDE_PORT), node);
+        for host in resolved.filter(|host| is_outside(scene, host)) {
+            let routes = virtual_service_routes(scene, (object, spec), scope(node, OUTSIDE_PORT));
             if !routes.is_empty() {
                 all.push(virtual_host(format!("{host}:{OUTSIDE_PORT}"), outside_domains(&host), routes));
             }
@@ -108,8 +108,8 @@ fn outside_domains(host: &str) -> Vec<String> {
     if host == "*" { Vec::new() } else { vec![host.to_owned(), format!("{host}:{OUTSIDE_PORT}")] }
 }
 
-fn is_outside(view: &MeshView, host: &str) -> bool {
-    !view.registry().services().any(|service| hosts::matches(host, &service.fqdn))
+fn is_outside(scene: &Scene, host: &str) -> bool {
+    !scene.registry().services().any(|service| hosts::matches(host, &service.fqdn))
 }
 
 fn virtual_host(name: String, domains: Vec<String>, routes: Vec<Route>) -> VirtualHost {

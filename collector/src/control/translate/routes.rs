@@ -5,10 +5,10 @@ use envoy_types::pb::envoy::config::route::v3::{Decorator, Route};
 use envoy_types::pb::google::protobuf::Any;
 use sidelight_mesh::config::{ConfigObject, HttpMatch, HttpRoute, VirtualService};
 use sidelight_mesh::hosts;
-use sidelight_mesh::identity::NodeIdentity;
 use sidelight_mesh::registry::Service;
 use sidelight_mesh::route::{Scope, http_routes};
 
+use super::Scene;
 use super::actions::{self, Destinations};
 use super::clusters::cluster_name;
 use super::connection_manager::{CORS_FILTER, FAULT_FILTER};
@@ -17,7 +17,6 @@ use super::faults::fault;
 use super::header_operations::HeaderChanges;
 use super::matches::{any_path, operation_path, route_match};
 use super::metadata::config_metadata;
-use crate::control::MeshView;
 use crate::control::wire::ordered;
 
 /// Routes that one VirtualService may have at one place; what is beyond is left out.
@@ -28,11 +27,10 @@ pub(super) type Found<'a> = (&'a ConfigObject, &'a VirtualService);
 
 /// One rule, with all that is needed to find what it points at.
 pub(super) struct Rule<'a> {
-    pub(super) view: &'a MeshView,
+    pub(super) scene: &'a Scene<'a>,
     pub(super) found: Found<'a>,
     pub(super) http: &'a HttpRoute,
     pub(super) scope: Scope<'a>,
-    pub(super) node: &'a NodeIdentity,
 }
 
 impl Rule<'_> {
@@ -41,15 +39,15 @@ impl Rule<'_> {
     }
 
     pub(super) fn full_host(&self, host: &str) -> String {
-        hosts::resolve(host, self.namespace(), &self.view.config().settings.domain)
+        hosts::resolve(host, self.namespace(), self.scene.domain())
     }
 }
 
 /// Empty when nothing of it holds for this proxy, port and gateway.
-pub(super) fn virtual_service_routes(view: &MeshView, found: Found, scope: Scope, node: &NodeIdentity) -> Vec<Route> {
+pub(super) fn virtual_service_routes(scene: &Scene, found: Found, scope: Scope) -> Vec<Route> {
     let mut routes = Vec::new();
-    for http in http_routes(view.config(), found.0, found.1) {
-        let rule = Rule { view, found, http: &http, scope, node };
+    for http in http_routes(scene.config(), found.0, found.1) {
+        let rule = Rule { scene, found, http: &http, scope };
         for condition in conditions(&rule) {
             if routes.len() >= ROUTES_MAX {
                 return routes;
@@ -65,9 +63,9 @@ pub(super) fn virtual_service_routes(view: &MeshView, found: Found, scope: Scope
 }
 
 /// Everything to the service itself.
-pub(super) fn default_route(view: &MeshView, service: &Service, port: u16, node: &NodeIdentity) -> Route {
+pub(super) fn default_route(scene: &Scene, service: &Service, port: u16) -> Route {
     let destinations = Destinations::Service { cluster: cluster_name(port, "", &service.fqdn) };
-    let hashing = actions::hashing_of(view, node, &service.fqdn, port, "");
+    let hashing = actions::hashing_of(scene, &service.fqdn, port, "");
     Route {
         name: "default".to_owned(),
         r#match: Some(any_path()),
