@@ -14,7 +14,7 @@ use sidelight_api::proxy::SyncState;
 use sidelight_collector::control::ControlSettings;
 
 use crate::mesh::{Mesh, eventually, settings};
-use crate::proxy::{CDS, EDS, LDS, Proxy, RDS, State, Stream, gateway, request, sidecar};
+use crate::proxy::{CDS, EDS, LDS, Proxy, RDS, State, Stream, connection_manager, gateway, request, sidecar, without_istio};
 
 const REVIEWS: &str = "outbound|9080||reviews.bookinfo.svc.cluster.local";
 const REVIEWS_V2: &str = "outbound|9080|v2|reviews.bookinfo.svc.cluster.local";
@@ -234,4 +234,20 @@ async fn a_gateway_listens_where_its_objects_say() {
     assert_eq!(clusters_of(config, "*:8080"), [productpage, productpage]);
     let _: ApplyResponse = mesh.ok(Method::DELETE, "/api/config/gateway/bookinfo/bookinfo-gateway", None::<&()>).await;
     proxy.until("nothing is listened on", |state| state.listeners.is_empty()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_istios_proxies_get_istios_filters() {
+    let mesh = Mesh::bookinfo().await;
+    let filters = async |node| {
+        let mut proxy = Proxy::start(mesh.xds, node).await;
+        let state = proxy.until_complete().await;
+        let manager = connection_manager(&state.listeners["127.77.1.11_15001"]).unwrap();
+        manager.http_filters.into_iter().map(|filter| filter.name).collect::<Vec<_>>()
+    };
+    let node = sidecar("productpage", "v1", "127.77.1.11");
+    let standard = ["envoy.filters.http.fault", "envoy.filters.http.cors", "envoy.filters.http.router"];
+    assert_eq!(filters(without_istio(node.clone())).await, standard);
+    let [fault, cors, router] = standard;
+    assert_eq!(filters(node).await, ["istio.metadata_exchange", fault, cors, "istio.stats", router]);
 }

@@ -175,6 +175,13 @@ impl Proxy {
         .await
     }
 
+    /// Takes whatever comes for as long as the test lasts.
+    pub async fn follow(mut self) {
+        while let Ok(Some(response)) = self.stream.responses.message().await {
+            self.take(&response).await;
+        }
+    }
+
     async fn take(&mut self, response: &DiscoveryResponse) {
         self.state.take(response);
         let names: BTreeSet<String> = match response.type_url.as_str() {
