@@ -122,13 +122,14 @@ mod tests {
     fn both_languages_have_the_same_holes() {
         check(frame::Frame::ALL);
         check(graph::GraphText::ALL);
+        check(graph::FlagText::ALL);
         check(mesh::MeshText::ALL);
         check(config::ConfigText::ALL);
     }
 
     #[test]
     fn fills_by_number_so_that_word_order_is_free() {
-        texts! { Sample { Of: "{0} of {1}", "{1} 之 {0}"; } }
+        texts! { #[allow(dead_code)] Sample { Of: "{0} of {1}", "{1} 之 {0}"; } }
         assert_eq!(fill(Sample::Of, &[&3, &7]), "3 of 7");
         set_language(Language::Chinese);
         assert_eq!(fill(Sample::Of, &[&3, &7]), "7 之 3");

@@ -5,6 +5,8 @@ mod find;
 mod namespaces;
 mod time;
 
+pub use time::window_words;
+
 use leptos::prelude::*;
 use sidelight_api::graph::GraphType;
 

@@ -15,6 +15,16 @@ pub fn rate(per_second: f64) -> String {
     }
 }
 
+/// A label of an axis: no more digits than the number needs.
+pub fn axis(value: f64) -> String {
+    match value {
+        v if v >= 10_000.0 => rate(v),
+        v if v.fract() == 0.0 => format!("{v:.0}"),
+        v if (v * 10.0).fract().abs() < 1e-9 => format!("{v:.1}"),
+        v => format!("{v:.2}"),
+    }
+}
+
 /// Bytes per second, with unit.
 pub fn bytes_per_second(rate: f64) -> String {
     match rate {
@@ -101,6 +111,12 @@ mod tests {
         let shown: Vec<String> =
             [0.0, 0.004, 0.25, 4.933, 14.8, 99.96, 1344.2, 25_300.0, 2_500_000.0].into_iter().map(rate).collect();
         assert_eq!(shown, ["0", "<0.01", "0.25", "4.9", "14.8", "100", "1\u{202f}344", "25k", "2.5M"]);
+    }
+
+    #[test]
+    fn axes_are_short() {
+        let shown: Vec<String> = [0.0, 10.0, 2.5, 0.25, 25_000.0].into_iter().map(axis).collect();
+        assert_eq!(shown, ["0", "10", "2.5", "0.25", "25k"]);
     }
 
     #[test]
