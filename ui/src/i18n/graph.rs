@@ -59,12 +59,10 @@ texts! {
         DegradedSince: "Degraded since {0}", "自 {0} 起降级";
         OneIn: "one request in {0}", "每 {0} 个请求有一个失败";
         Most: "most requests fail", "多数请求失败";
-        NotReady: "replicas or proxies are not all ready", "副本或代理未全部就绪";
         EdgeOf: "{0} edge", "{0} 边";
         Rate: "Rate", "速率";
         Errors: "Errors", "错误";
         Throughput: "Throughput", "吞吐量";
-        ShareOfSource: "Share", "占比";
         ShareHint: "of what {0} sends", "占 {0} 发出的请求";
         Codes: "Response codes", "响应码";
         NoAnswer: "none", "无响应";

@@ -15,10 +15,14 @@ const PORT_PITCH: f64 = 28.0;
 const PORT_MARGIN: f64 = 18.0;
 /// Control points stand at this part of the way along.
 const BEND: f64 = 0.52;
-/// A link that runs into a card goes around it at this distance.
-const DETOUR: f64 = 22.0;
+/// A link that runs into a card goes around it in the middle of the gap to the next card; obstacles are grown by half of that.
+const DETOUR_DOWN: f64 = 7.0;
+const DETOUR_RIGHT: f64 = 13.0;
+const OBSTACLE_MARGIN: f64 = 5.0;
+/// Points of a curve that are looked at for cards in the way.
+const PROBES: usize = 40;
 /// Cards that one link goes around at most; what is left is drawn under the card.
-const DETOURS_MAX: usize = 6;
+const DETOURS_MAX: usize = 8;
 const ARROW_LENGTH: f64 = 9.0;
 pub const PILL_HEIGHT: f64 = 20.0;
 /// Pieces per curve: enough that a dot walks smoothly.
@@ -63,7 +67,7 @@ enum Side {
 
 pub fn routes(plan: &Plan, placement: &Placement, strokes: &[Stroke]) -> Vec<Route> {
     let ends = ends(plan, placement, strokes);
-    let obstacles: Vec<Rect> = placement.cards.iter().map(|card| card.grown(6.0)).collect();
+    let obstacles: Vec<Rect> = placement.cards.iter().map(|card| card.grown(OBSTACLE_MARGIN)).collect();
     let mut routes: Vec<Route> = Vec::with_capacity(plan.edges.len());
     for (edge, (from, to)) in plan.edges.iter().enumerate() {
         let curves = if from == to {
@@ -147,23 +151,30 @@ fn around(mut way: Vec<Point>, direction: Direction, hit: impl Fn(Point) -> Opti
     for _ in 0..DETOURS_MAX {
         let curves = smooth(&way, direction);
         let found = curves.iter().enumerate().find_map(|(i, curve)| {
-            (1..PIECES).map(|n| curve.at(n as f64 / PIECES as f64)).find_map(|point| hit(point).map(|card| (i, point, card)))
+            (1..PROBES).map(|n| curve.at(n as f64 / PROBES as f64)).find_map(|point| hit(point).map(|card| (i, card)))
         });
-        let Some((piece, point, card)) = found else { return curves };
-        way.insert(piece + 1, beside(direction, point, &card));
+        let Some((piece, card)) = found else { return curves };
+        let lane = beside(direction, way[piece], way[piece + 1], &card);
+        // What bent into the card before is not needed beside it.
+        way.splice(piece + 1..piece + 1, lane);
     }
     smooth(&way, direction)
 }
 
-/// The nearer side of a card that stands in the way.
-fn beside(direction: Direction, point: Point, card: &Rect) -> Point {
-    let center = card.center();
-    match direction {
-        Direction::Down if point.x <= center.x => Point::new(card.x - DETOUR, center.y),
-        Direction::Down => Point::new(card.right() + DETOUR, center.y),
-        Direction::Right if point.y <= center.y => Point::new(center.x, card.y - DETOUR),
-        Direction::Right => Point::new(center.x, card.bottom() + DETOUR),
-    }
+/// A straight way past a card, on the side that is nearer for both ends.
+fn beside(direction: Direction, from: Point, to: Point, card: &Rect) -> [Point; 2] {
+    let (low, high) = match direction {
+        Direction::Down => (card.x - DETOUR_DOWN, card.right() + DETOUR_DOWN),
+        Direction::Right => (card.y - DETOUR_RIGHT, card.bottom() + DETOUR_RIGHT),
+    };
+    let cost = |side: f64| (side - across(direction, from)).abs() + (side - across(direction, to)).abs();
+    let side = if cost(low) <= cost(high) { low } else { high };
+    let (first, last) = match direction {
+        Direction::Down => (card.y, card.bottom()),
+        Direction::Right => (card.x, card.right()),
+    };
+    let ends = if along(direction, from) <= along(direction, to) { [first, last] } else { [last, first] };
+    ends.map(|at| if direction == Direction::Down { Point::new(side, at) } else { Point::new(at, side) })
 }
 
 /// One curve per pair of points; each leaves and arrives along the flow.
