@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use rust_embed::{Embed, EmbeddedFile};
+use rust_embed::Embed;
 
 use super::error;
 
@@ -13,6 +13,15 @@ use super::error;
 #[derive(Embed)]
 #[folder = "$OUT_DIR/dashboard"]
 struct Dashboard;
+
+/// One file.
+struct File {
+    data: Cow<'static, [u8]>,
+    sha256: [u8; 32],
+}
+
+/// Finds a file by its name.
+type Files = fn(&str) -> Option<File>;
 
 const INDEX: &str = "index.html";
 /// Hex digits at the end of a file's stem from which it counts as the hash of its content.
@@ -33,16 +42,22 @@ pub async fn serve(request: Request) -> Response {
     }
     let path = uri.path().trim_start_matches('/');
     let name = if path.is_empty() || !has_extension(path) { INDEX } else { path };
-    answer(name, request.headers()).unwrap_or_else(|| error::no_such_route(&uri).into_response())
+    answer(embedded, name, request.headers()).unwrap_or_else(|| error::no_such_route(&uri).into_response())
 }
 
-fn answer(name: &str, headers: &HeaderMap) -> Option<Response> {
+fn embedded(name: &str) -> Option<File> {
+    let file = Dashboard::get(name)?;
+    Some(File { sha256: file.metadata.sha256_hash(), data: file.data })
+}
+
+fn answer(files: Files, name: &str, headers: &HeaderMap) -> Option<Response> {
     // The compressed siblings are not files of their own.
     if ENCODINGS.iter().any(|(_, suffix)| name.ends_with(suffix)) {
         return None;
     }
-    let plain = Dashboard::get(name)?;
-    let etag = format!("\"{}\"", short_hash(&plain));
+    let plain = files(name)?;
+    // Weak, because the same tag stands for every encoding of the file.
+    let etag = format!("W/\"{}\"", short_hash(&plain));
     let cache = if is_hashed(name) { FOR_EVER } else { ASK_FIRST };
     let common = [
         (header::CACHE_CONTROL, HeaderValue::from_static(cache)),
@@ -56,7 +71,7 @@ fn answer(name: &str, headers: &HeaderMap) -> Option<Response> {
     let compressed = ENCODINGS
         .iter()
         .filter(|(encoding, _)| accepts(headers, encoding))
-        .find_map(|(encoding, suffix)| Some((*encoding, Dashboard::get(&format!("{name}{suffix}"))?)));
+        .find_map(|(encoding, suffix)| Some((*encoding, files(&format!("{name}{suffix}"))?)));
     Some(match compressed {
         Some((encoding, file)) => {
             (common, kind, [(header::CONTENT_ENCODING, HeaderValue::from_static(encoding))], bytes(file)).into_response()
@@ -66,21 +81,21 @@ fn answer(name: &str, headers: &HeaderMap) -> Option<Response> {
 }
 
 /// No copy: the bytes lie in the program.
-fn bytes(file: EmbeddedFile) -> bytes::Bytes {
+fn bytes(file: File) -> bytes::Bytes {
     match file.data {
         Cow::Borrowed(data) => bytes::Bytes::from_static(data),
         Cow::Owned(data) => bytes::Bytes::from(data),
     }
 }
 
-fn short_hash(file: &EmbeddedFile) -> String {
-    file.metadata.sha256_hash()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+fn short_hash(file: &File) -> String {
+    file.sha256[..16].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// `If-None-Match` lists tags; the weak mark that proxies add does not matter.
 fn names_tag(known: &HeaderValue, etag: &str) -> bool {
     let known = known.to_str().unwrap_or_default();
-    known.split(',').map(str::trim).any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag)
+    known.split(',').map(str::trim).any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag.trim_start_matches("W/"))
 }
 
 /// `name` or `*` in `Accept-Encoding`, unless with a weight of zero.
@@ -132,7 +147,7 @@ fn content_type(name: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::{accepts, has_extension, is_hashed, names_tag};
+    use super::{File, accepts, answer, has_extension, is_hashed, names_tag};
     use axum::http::{HeaderMap, HeaderValue, header};
 
     #[test]
@@ -176,5 +191,50 @@ mod tests {
         let known = |text: &'static str| HeaderValue::from_static(text);
         assert!(names_tag(&known("\"a\""), "\"a\"") && names_tag(&known("\"b\", W/\"a\""), "\"a\""));
         assert!(names_tag(&known("*"), "\"a\"") && !names_tag(&known("\"b\""), "\"a\""));
+    }
+
+    /// A script in three encodings, and a picture in one.
+    fn built(name: &str) -> Option<File> {
+        let data: &[u8] = match name {
+            "assets/ui-0123456789ab.js" => b"plain",
+            "assets/ui-0123456789ab.js.br" => b"as brotli",
+            "assets/ui-0123456789ab.js.gz" => b"as gzip",
+            "logo.svg" => b"<svg/>",
+            _ => return None,
+        };
+        Some(File { data: data.into(), sha256: [7; 32] })
+    }
+
+    #[tokio::test]
+    async fn compressed_siblings_are_sent_to_who_can_read_them() {
+        for (line, encoding, body) in [
+            ("gzip, br", "br", "as brotli"),
+            ("gzip", "gzip", "as gzip"),
+            ("br;q=0, gzip", "gzip", "as gzip"),
+            ("identity", "", "plain"),
+        ] {
+            let headers = HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_static(line))]);
+            let response = answer(built, "assets/ui-0123456789ab.js", &headers).unwrap();
+            let header = |name| response.headers().get(name).map_or("", |value| value.to_str().unwrap()).to_owned();
+            assert_eq!(header(header::CONTENT_ENCODING), encoding, "{line}");
+            assert_eq!(header(header::CONTENT_TYPE), "text/javascript; charset=utf-8");
+            assert_eq!(header(header::CACHE_CONTROL), "public, max-age=31536000, immutable");
+            assert_eq!(header(header::VARY), "accept-encoding");
+            assert_eq!(header(header::ETAG), "W/\"07070707070707070707070707070707\"");
+            let sent = axum::body::to_bytes(response.into_body(), 100).await.unwrap();
+            assert_eq!(sent, body, "{line}");
+        }
+    }
+
+    #[test]
+    fn names_without_a_hash_are_asked_for_every_time() {
+        let response = answer(built, "logo.svg", &HeaderMap::new()).unwrap();
+        assert_eq!(response.headers()[header::CACHE_CONTROL], "no-cache");
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "image/svg+xml");
+    }
+
+    #[test]
+    fn siblings_are_not_files_of_their_own() {
+        assert!(answer(built, "assets/ui-0123456789ab.js.br", &HeaderMap::new()).is_none());
     }
 }
