@@ -8,6 +8,7 @@ pub mod error;
 mod graph;
 mod guard;
 mod health;
+mod ingest;
 mod layers;
 mod mesh;
 mod namespaces;
