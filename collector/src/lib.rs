@@ -10,5 +10,10 @@ pub mod ingest;
 pub mod own_metrics;
 pub mod pipeline;
 pub mod query;
+pub mod settings;
+mod start;
 pub mod store;
 pub mod web;
+
+pub use settings::Settings;
+pub use start::{Addresses, Collector, StartError};

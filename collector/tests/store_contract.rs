@@ -66,6 +66,7 @@ fn scrape(version: i64, at_s: i64, edge: &Arc<Edge>, counter: u64, added: u64) -
         counters: vec![(edge.clone(), totals(counter))],
         gone: Vec::new(),
         added: vec![(at_s - at_s % 10, edge.clone(), totals(added))],
+        counts: Counts::default(),
     }
 }
 

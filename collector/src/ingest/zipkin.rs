@@ -42,14 +42,18 @@ impl ZipkinDoor {
         Self { store, writer, bodies: Arc::new(Semaphore::new(BODIES_MAX)), unwritten: Arc::default(), kept }
     }
 
-    /// All of Zipkin's paths that are served, for a port of its own or beside others.
+    /// Everything that is served on a port of its own.
     pub fn router(&self) -> Router {
+        self.api_router().route("/health", get(query::health))
+    }
+
+    /// What is served beside others.
+    pub fn api_router(&self) -> Router {
         Router::new()
             .route("/api/v2/spans", post(receive::spans).get(query::span_names))
             .route("/api/v2/services", get(query::services))
             .route("/api/v2/traces", get(query::traces))
             .route("/api/v2/trace/{id}", get(query::trace))
-            .route("/health", get(query::health))
             .with_state(self.clone())
     }
 }

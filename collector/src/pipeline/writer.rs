@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::own_metrics::OwnMetrics;
@@ -89,9 +90,18 @@ impl Writer {
         (Self { store, requests, metrics }, WriterHandle { requests: sender })
     }
 
-    /// Writes until every handle is gone and nothing waits any more.
-    pub async fn run(mut self) {
-        while let Some(first) = self.requests.recv().await {
+    /// Writes until `stop`, or until every handle is gone, and then what still waits.
+    pub async fn run(mut self, stop: CancellationToken) {
+        loop {
+            let first = tokio::select! {
+                // The closed queue gives what is in it and takes nothing more.
+                () = stop.cancelled(), if !self.requests.is_closed() => {
+                    self.requests.close();
+                    continue;
+                }
+                first = self.requests.recv() => first,
+            };
+            let Some(first) = first else { return };
             let mut rows = rows(&first.batch);
             let mut group = vec![first];
             while group.len() < GROUP_MAX && rows < GROUP_ROWS_MAX {

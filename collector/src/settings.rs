@@ -1,0 +1,210 @@
+//! What a collector has to be told, and everything that can be wrong with it, said at once.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::store::{Family, Retention};
+use crate::web::auth::Token;
+
+/// Shortest time between two scrapes of a target: each is a transaction.
+pub const SCRAPE_INTERVAL_MIN: Duration = Duration::from_millis(100);
+/// Longest; beyond it the graph is history.
+pub const SCRAPE_INTERVAL_MAX: Duration = Duration::from_secs(3600);
+
+/// Port 0 takes any that is free.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Dashboard and APIs.
+    pub listen: SocketAddr,
+    /// Zipkin's door.
+    pub zipkin: SocketAddr,
+    /// ADS.
+    pub xds: SocketAddr,
+    pub database: Database,
+    pub auth: AuthSettings,
+    /// Names besides addresses and `localhost` under which the dashboard may be called where nobody logs in.
+    pub hosts: Vec<String>,
+    /// `host:port` at which proxies reach Zipkin's door; the door's own address without it.
+    pub zipkin_advertise: Option<String>,
+    pub scrape_interval: Duration,
+    /// Targets beside the registered proxies.
+    pub scrape_urls: Vec<String>,
+    /// Further targets in a file, in the format of Prometheus' file-based discovery; it is looked at again and again.
+    pub scrape_file: Option<PathBuf>,
+    pub trace_sampling_percent: f64,
+    pub retention: Retention,
+}
+
+/// Where everything is kept.
+#[derive(Clone)]
+pub enum Database {
+    Sqlite(PathBuf),
+    /// A URL, which may hold a password.
+    Postgres(String),
+}
+
+#[derive(Clone, Debug)]
+pub enum AuthSettings {
+    /// Everybody may do everything.
+    None,
+    /// Whoever knows the token may.
+    Token(Token),
+    /// The token in this folder, made on first use.
+    TokenIn(PathBuf),
+}
+
+/// All mistakes of the settings.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct SettingsMistakes(pub Vec<String>);
+
+impl Database {
+    /// Reads `sqlite:PATH` or `postgres://…`.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            return Ok(Self::Postgres(text.to_owned()));
+        }
+        match text.strip_prefix("sqlite:").map(|path| path.strip_prefix("//").unwrap_or(path)) {
+            Some("") => Err("`sqlite:` needs the path of a file behind it".to_owned()),
+            Some(path) => Ok(Self::Sqlite(path.into())),
+            // Without the text itself: it may hold a password.
+            None => Err("a database is sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME".to_owned()),
+        }
+    }
+}
+
+impl std::fmt::Debug for Database {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Self::Postgres(_) => f.write_str("postgres://…"),
+        }
+    }
+}
+
+impl Settings {
+    /// The standard ports on loopback, no login, everything else as by default.
+    #[must_use]
+    pub fn new(database: Database) -> Self {
+        let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        Self {
+            listen: local(20001),
+            zipkin: local(9411),
+            xds: local(15010),
+            database,
+            auth: AuthSettings::None,
+            hosts: Vec::new(),
+            zipkin_advertise: None,
+            scrape_interval: Duration::from_secs(15),
+            scrape_urls: Vec::new(),
+            scrape_file: None,
+            trace_sampling_percent: 1.0,
+            retention: Retention::default(),
+        }
+    }
+
+    /// Everything that is wrong, before any port is opened.
+    pub fn validate(&self) -> Result<(), SettingsMistakes> {
+        let mut mistakes = Vec::new();
+        self.check_addresses(&mut mistakes);
+        self.check_scraping(&mut mistakes);
+        self.check_retention(&mut mistakes);
+        if !(0.0..=100.0).contains(&self.trace_sampling_percent) {
+            mistakes.push(format!("the trace sampling is {} percent; it lies between 0 and 100", self.trace_sampling_percent));
+        }
+        if let Database::Sqlite(path) = &self.database
+            && (path.as_os_str().is_empty() || path.is_dir())
+        {
+            mistakes.push(format!("the database `{}` is not the path of a file", path.display()));
+        }
+        if mistakes.is_empty() { Ok(()) } else { Err(SettingsMistakes(mistakes)) }
+    }
+
+    fn check_addresses(&self, mistakes: &mut Vec<String>) {
+        let doors = [("dashboard", self.listen), ("Zipkin's door", self.zipkin), ("ADS", self.xds)];
+        for (index, (name, address)) in doors.iter().enumerate() {
+            for (other, taken) in &doors[..index] {
+                if address == taken && address.port() != 0 {
+                    mistakes.push(format!("{other} and {name} both want {address}"));
+                }
+            }
+        }
+        if let Some(advertised) = &self.zipkin_advertise
+            && !advertised.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+        {
+            mistakes.push(format!("`{advertised}` is not HOST:PORT, at which proxies reach Zipkin's door"));
+        }
+    }
+
+    fn check_scraping(&self, mistakes: &mut Vec<String>) {
+        if !(SCRAPE_INTERVAL_MIN..=SCRAPE_INTERVAL_MAX).contains(&self.scrape_interval) {
+            mistakes.push(format!(
+                "the scrape interval is {:?}; it lies between {SCRAPE_INTERVAL_MIN:?} and {SCRAPE_INTERVAL_MAX:?}",
+                self.scrape_interval
+            ));
+        }
+        for url in &self.scrape_urls {
+            let is_good = url.parse::<http::Uri>().is_ok_and(|uri| uri.scheme_str() == Some("http") && uri.host().is_some());
+            if !is_good {
+                mistakes.push(format!("`{url}` is not a URL to scrape, such as http://127.0.0.1:15090/stats/prometheus"));
+            }
+        }
+    }
+
+    /// A family that is dropped before a coarser one has taken over would leave a hole.
+    fn check_retention(&self, mistakes: &mut Vec<String>) {
+        let names = ["10-second", "minute", "hour"];
+        for (pair, names) in Family::ROLLUPS.windows(2).zip(names.windows(2)) {
+            if self.retention.of(pair[0]) > self.retention.of(pair[1]) {
+                mistakes.push(format!(
+                    "{} rollups are kept longer than {} rollups; a coarser one must last as long",
+                    names[0], names[1]
+                ));
+            }
+        }
+        let shortest = Duration::from_secs(600);
+        for family in Family::ALL {
+            if self.retention.of(family) < shortest {
+                mistakes.push(format!(
+                    "`{}` is kept for {:?}; ten minutes are the least",
+                    family.name(),
+                    self.retention.of(family)
+                ));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_mistakes_are_told_at_once() {
+        let mut settings = Settings::new(Database::Sqlite(PathBuf::new()));
+        settings.zipkin = settings.listen;
+        settings.scrape_interval = Duration::ZERO;
+        settings.scrape_urls = vec!["https://x".to_owned()];
+        settings.trace_sampling_percent = f64::NAN;
+        settings.retention.minutes = Duration::from_secs(1);
+        settings.zipkin_advertise = Some("nowhere".to_owned());
+        let SettingsMistakes(mistakes) = settings.validate().unwrap_err();
+        assert_eq!(mistakes.len(), 8, "{mistakes:#?}");
+        assert_eq!(mistakes[0], "dashboard and Zipkin's door both want 127.0.0.1:20001");
+    }
+
+    #[test]
+    fn the_defaults_are_good() {
+        assert_eq!(Settings::new(Database::Sqlite("x.db".into())).validate(), Ok(()));
+    }
+
+    #[test]
+    fn databases_are_read_and_passwords_not_shown() {
+        assert_eq!(format!("{:?}", Database::parse("sqlite:/a/b.db").unwrap()), "sqlite:/a/b.db");
+        assert_eq!(format!("{:?}", Database::parse("sqlite:///a/b.db").unwrap()), "sqlite:/a/b.db");
+        assert_eq!(format!("{:?}", Database::parse("postgres://u:secret@h/n").unwrap()), "postgres://…");
+        assert!(Database::parse("mysql://u:secret@h").is_err_and(|error| !error.contains("secret")));
+        assert!(Database::parse("sqlite:").is_err());
+    }
+}

@@ -1,0 +1,272 @@
+//! Starts the rooms of a collector in their order, and ends them in the reverse one.
+
+mod stores;
+mod targets;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::header;
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::clock::now_ms;
+use crate::control::{ControlError, ControlPlane, ControlSettings};
+use crate::ingest::report;
+use crate::ingest::scrape::{FileTargetsError, Scheduler, ScrapeSettings, ScrapeStatuses};
+use crate::ingest::zipkin::ZipkinDoor;
+use crate::own_metrics::OwnMetrics;
+use crate::pipeline::Writer;
+use crate::settings::{AuthSettings, Settings, SettingsMistakes};
+use crate::store::{Retention, Store, StoreError};
+use crate::web::auth::{Auth, TokenError};
+use crate::web::{HostPolicy, StatusFacts, WebParts};
+
+/// How often slices are looked for that are too old.
+const RETENTION_INTERVAL: Duration = Duration::from_secs(600);
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Settings(#[from] SettingsMistakes),
+    #[error("failed to listen on {address} for {what}")]
+    Listen {
+        what: &'static str,
+        address: SocketAddr,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("failed to start the control plane")]
+    Control(#[from] ControlError),
+    #[error(transparent)]
+    Targets(#[from] FileTargetsError),
+    #[error(transparent)]
+    Token(#[from] TokenError),
+}
+
+/// Where a collector can be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Addresses {
+    pub dashboard: SocketAddr,
+    pub zipkin: SocketAddr,
+    pub xds: SocketAddr,
+}
+
+/// A running collector. When it is dropped without [`Self::shutdown`], it ends with the runtime, as if it were killed.
+pub struct Collector {
+    addresses: Addresses,
+    store: Arc<dyn Store>,
+    control: ControlPlane,
+    metrics: Arc<OwnMetrics>,
+    statuses: ScrapeStatuses,
+    stop: Stop,
+    tasks: Tasks,
+}
+
+/// One for each step of the end.
+#[derive(Default)]
+struct Stop {
+    scraping: CancellationToken,
+    doors: CancellationToken,
+    writing: CancellationToken,
+    control: CancellationToken,
+}
+
+struct Tasks {
+    scraping: JoinHandle<()>,
+    doors: Vec<JoinHandle<()>>,
+    writing: JoinHandle<()>,
+}
+
+struct Listeners {
+    dashboard: TcpListener,
+    zipkin: TcpListener,
+    xds: TcpListener,
+}
+
+impl Collector {
+    /// Starts everything; when this returns, every port answers.
+    pub async fn start(settings: Settings) -> Result<Self, StartError> {
+        settings.validate()?;
+        info!(?settings, "starting");
+        let (listeners, addresses) = Listeners::bind(&settings).await?;
+        let auth = Arc::new(auth(&settings.auth)?);
+        let (store, revisions) = stores::open(&settings.database).await?;
+        let metrics = OwnMetrics::new();
+        let stop = Stop::default();
+
+        let (writer, handle) = Writer::new(Arc::clone(&store), Arc::clone(&metrics));
+        let writing = tokio::spawn(writer.run(stop.writing.clone()));
+        let control = ControlPlane::start(
+            control_settings(&settings, addresses.zipkin),
+            Arc::clone(&revisions),
+            listeners.xds,
+            stop.control.clone(),
+        )
+        .await?;
+        let statuses = ScrapeStatuses::default();
+        let reported = statuses.clone();
+        control.report_scrapes(Arc::new(move |node_id| reported.get(node_id)));
+        let scrape = ScrapeSettings::every(settings.scrape_interval);
+        let scheduler =
+            Scheduler::new(scrape, Arc::clone(&store), handle.clone(), Arc::clone(&metrics), statuses.clone()).await?;
+        let sources = targets::sources(&settings, &control, &stop.scraping).await?;
+        let scraping = tokio::spawn(scheduler.run(sources, stop.scraping.clone()));
+
+        let zipkin = ZipkinDoor::new(Arc::clone(&store), handle, settings.retention.spans);
+        let parts = WebParts {
+            store: Arc::clone(&store),
+            revisions,
+            mesh: Arc::new(control.clone()),
+            status: StatusFacts {
+                started_at_ms: now_ms(),
+                scrape_interval_s: settings.scrape_interval.as_secs_f64(),
+                retention_s: settings.retention.hours.as_secs(),
+            },
+            api: api(&control, &store, &zipkin, &metrics),
+            open: Router::new(),
+            hosts: hosts(&settings),
+            auth: Arc::clone(&auth),
+        };
+        crate::web::warn_if_exposed(addresses.dashboard, auth.mode());
+        let doors = vec![
+            tokio::spawn(crate::web::serve(listeners.dashboard, crate::web::app(parts), stop.doors.clone())),
+            tokio::spawn(crate::web::serve(listeners.zipkin, zipkin.router(), stop.doors.clone())),
+            tokio::spawn(forget(Arc::clone(&store), settings.retention, Arc::clone(&metrics), stop.doors.clone())),
+        ];
+        info!(dashboard = %addresses.dashboard, zipkin = %addresses.zipkin, xds = %addresses.xds, "ready");
+        Ok(Self { addresses, store, control, metrics, statuses, stop, tasks: Tasks { scraping, doors, writing } })
+    }
+
+    #[must_use]
+    pub fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    #[must_use]
+    pub fn control(&self) -> &ControlPlane {
+        &self.control
+    }
+
+    #[must_use]
+    pub fn metrics(&self) -> &Arc<OwnMetrics> {
+        &self.metrics
+    }
+
+    #[must_use]
+    pub fn scrapes(&self) -> &ScrapeStatuses {
+        &self.statuses
+    }
+
+    /// Scrapes every target one last time, lets open requests end, writes what waits, and closes the database.
+    pub async fn shutdown(self) {
+        // The doors stay open meanwhile: proxies that are ending as well send their last spans.
+        self.stop.scraping.cancel();
+        ended("scraping", self.tasks.scraping).await;
+        self.stop.doors.cancel();
+        for task in self.tasks.doors {
+            ended("a door", task).await;
+        }
+        self.stop.writing.cancel();
+        ended("writing", self.tasks.writing).await;
+        // Last, because a proxy that loses its control plane tells so, and looks for it again.
+        self.stop.control.cancel();
+        self.store.close().await;
+        info!("stopped");
+    }
+}
+
+async fn ended(what: &str, task: JoinHandle<()>) {
+    if let Err(error) = task.await {
+        warn!(%error, "{what} ended in a panic");
+    }
+}
+
+impl Listeners {
+    async fn bind(settings: &Settings) -> Result<(Self, Addresses), StartError> {
+        let (dashboard, dashboard_address) = bind("the dashboard", settings.listen).await?;
+        let (zipkin, zipkin_address) = bind("Zipkin's door", settings.zipkin).await?;
+        let (xds, xds_address) = bind("ADS", settings.xds).await?;
+        let addresses = Addresses { dashboard: dashboard_address, zipkin: zipkin_address, xds: xds_address };
+        Ok((Self { dashboard, zipkin, xds }, addresses))
+    }
+}
+
+async fn bind(what: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |source| StartError::Listen { what, address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}
+
+fn auth(settings: &AuthSettings) -> Result<Auth, TokenError> {
+    Ok(match settings {
+        AuthSettings::None => Auth::open(),
+        AuthSettings::Token(token) => Auth::with_token(token.clone()),
+        AuthSettings::TokenIn(folder) => Auth::with_token(crate::web::auth::Token::load_or_create(folder)?),
+    })
+}
+
+fn hosts(settings: &Settings) -> HostPolicy {
+    match settings.auth {
+        AuthSettings::None => HostPolicy::Local(settings.hosts.clone().into()),
+        AuthSettings::Token(_) | AuthSettings::TokenIn(_) => HostPolicy::Any,
+    }
+}
+
+fn control_settings(settings: &Settings, zipkin: SocketAddr) -> ControlSettings {
+    let advertised = settings.zipkin_advertise.clone().unwrap_or_else(|| reachable(zipkin).to_string());
+    ControlSettings {
+        trace_sampling_percent: settings.trace_sampling_percent,
+        trust_author_header: matches!(settings.auth, AuthSettings::None),
+        ..ControlSettings::new(advertised)
+    }
+}
+
+/// Nobody can connect to "any address".
+fn reachable(address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::from((Ipv4Addr::LOCALHOST, address.port())),
+        IpAddr::V6(ip) if ip.is_unspecified() => SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, address.port())),
+        _ => address,
+    }
+}
+
+/// Routes of the other rooms on the dashboard's port.
+fn api(control: &ControlPlane, store: &Arc<dyn Store>, zipkin: &ZipkinDoor, metrics: &Arc<OwnMetrics>) -> Router {
+    let metrics = Arc::clone(metrics);
+    let own = move || {
+        let text = metrics.encode();
+        async move { ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text) }
+    };
+    control.router().merge(report::router(Arc::clone(store))).merge(zipkin.api_router()).route("/metrics", get(own))
+}
+
+/// Drops what is too old, now and then.
+async fn forget(store: Arc<dyn Store>, retention: Retention, metrics: Arc<OwnMetrics>, stop: CancellationToken) {
+    loop {
+        match store.drop_old(&retention, now_ms()).await {
+            Ok(slices) if slices.is_empty() => {}
+            Ok(slices) => {
+                metrics.dropped_slices(slices.len());
+                info!(slices = slices.len(), "dropped what is older than it has to be kept");
+            }
+            Err(error) => warn!(error = &error as &dyn std::error::Error, "failed to drop what is too old"),
+        }
+        if stop.run_until_cancelled(tokio::time::sleep(RETENTION_INTERVAL)).await.is_none() {
+            return;
+        }
+    }
+}
