@@ -15,7 +15,6 @@ use sidelight_mesh::validate::{TextReport, validate_text};
 pub(super) use self::error::ConfigError;
 
 use super::MeshView;
-use super::view::validate;
 
 /// Objects that a mesh may have.
 pub const OBJECTS_MAX: usize = 10_000;
