@@ -66,3 +66,6 @@ pub(super) fn translate(view: &MeshView, node: &NodeIdentity, settings: &Control
     }
     resources
 }
+
+#[cfg(test)]
+mod tests;

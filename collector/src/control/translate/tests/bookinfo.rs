@@ -1,0 +1,53 @@
+//! Bookinfo as a sidecar and the gateway see it.
+
+use super::fixture::{bookinfo_workloads, gateway, given, header, service, settings, subsets, view, virtual_service, workload};
+use super::render;
+use crate::control::resources::{Kind, version_of};
+use crate::control::translate::translate;
+
+fn mesh() -> String {
+    let services: String = ["productpage", "details", "reviews", "ratings"].iter().map(|name| service(name)).collect();
+    let gateway = header("Gateway", "bookinfo-gateway")
+        + "spec:\n  selector: {istio: ingressgateway}\n  servers:\n    \
+           - {port: {number: 8080, name: http, protocol: HTTP}, bind: 127.0.0.1, hosts: [\"*\"]}\n---\n";
+    let ingress = header("VirtualService", "bookinfo")
+        + "spec:\n  hosts: [\"*\"]\n  gateways: [bookinfo-gateway]\n  http:\n    \
+           - match: [{uri: {exact: /productpage}}, {uri: {prefix: /static}}]\n      \
+             route: [{destination: {host: productpage, port: {number: 9080}}}]\n---\n";
+    let split = "    - route:\n        - {destination: {host: reviews, subset: v1}, weight: 50}\n        \
+                 - {destination: {host: reviews, subset: v3}, weight: 50}";
+    services + &subsets("reviews", &["v1", "v3"]) + &gateway + &ingress + &virtual_service("reviews", split)
+}
+
+#[test]
+fn a_sidecar_is_given_this() {
+    let given = given(&mesh(), &workload("reviews", "v1", "127.1.0.13"));
+    insta::assert_snapshot!(render::everything(&given));
+}
+
+#[test]
+fn the_gateway_is_given_this() {
+    insta::assert_snapshot!(render::everything(&given(&mesh(), &gateway())));
+}
+
+#[test]
+fn a_gateway_without_virtual_services_answers_404() {
+    let only_gateway = header("Gateway", "g")
+        + "spec:\n  selector: {istio: ingressgateway}\n  servers:\n    - {port: {number: 80, name: http, protocol: HTTP}, hosts: [a.example.com]}\n";
+    let given = given(&only_gateway, &gateway());
+    assert_eq!(render::virtual_host(&given.virtual_host("blackhole:80")), "host blackhole:80 [*]\n");
+    assert_eq!(given.listeners()[0].name, "127.1.0.1_80");
+}
+
+/// Hash maps inside the messages must not make equal things look different.
+#[test]
+fn the_same_mesh_gives_the_same_versions() {
+    let versions = || {
+        let resources = translate(&view(&mesh(), bookinfo_workloads()), &workload("reviews", "v1", "127.1.0.13"), &settings());
+        Kind::ALL.map(|kind| version_of(resources.set(kind).iter()))
+    };
+    let first = versions();
+    for _ in 0..50 {
+        assert_eq!(versions(), first);
+    }
+}
