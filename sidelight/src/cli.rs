@@ -245,7 +245,7 @@ impl Command {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         match self {
             Self::Collector(_) => Some(cores),
-            Self::Sidecar(args) => Some(args.concurrency.map_or(cores, usize::from)),
+            Self::Sidecar(args) => Some(args.threads()),
             _ => None,
         }
     }

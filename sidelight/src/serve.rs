@@ -1,6 +1,7 @@
 //! The commands that run until they are told to stop.
 
 pub mod collector;
+pub mod folder;
 pub mod sidecar;
 
 use std::io::Read as _;

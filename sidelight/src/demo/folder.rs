@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow};
 use serde::{Deserialize, Serialize};
 
+use crate::serve::folder::user_folder;
+
 const MARKER: &str = "demo.json";
 
 /// Written once the sample's objects are saved, so that no later start saves them again.
@@ -33,7 +35,8 @@ impl Folder {
     pub fn open(chosen: Option<PathBuf>) -> anyhow::Result<Self> {
         let path = match chosen {
             Some(path) => std::path::absolute(&path).with_context(|| format!("cannot find `{}`", path.display()))?,
-            None => user_folder(|name| std::env::var_os(name).map(PathBuf::from))?,
+            None => user_folder("demo", |name| std::env::var_os(name).map(PathBuf::from))
+                .context("there is no HOME to keep the data in; name a folder with --data-dir")?,
         };
         for folder in [path.clone(), path.join("logs"), path.join("bootstrap")] {
             std::fs::create_dir_all(&folder).with_context(|| unwritable(&folder))?;
@@ -89,18 +92,6 @@ fn read_marker(path: &Path) -> anyhow::Result<Option<Marker>> {
     }
 }
 
-/// Where the platform wants a user's data to be.
-fn user_folder(env: impl Fn(&str) -> Option<PathBuf>) -> anyhow::Result<PathBuf> {
-    let absolute = |name| env(name).filter(|path| path.is_absolute());
-    let data = if cfg!(target_os = "macos") {
-        absolute("HOME").map(|home| home.join("Library/Application Support"))
-    } else {
-        absolute("XDG_DATA_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/share")))
-    };
-    let data = data.context("there is no HOME to keep the data in; name a folder with --data-dir")?;
-    Ok(data.join("sidelight").join("demo"))
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -124,15 +115,5 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let error = Folder::open(Some(file.path().join("x"))).unwrap_err().to_string();
         assert!(error.starts_with("cannot write to `"), "{error}");
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn the_default_is_the_users_data_folder() {
-        let home = |name: &str| (name == "HOME").then(|| PathBuf::from("/home/a"));
-        assert_eq!(user_folder(home).unwrap(), Path::new("/home/a/.local/share/sidelight/demo"));
-        let xdg = |name: &str| (name == "XDG_DATA_HOME").then(|| PathBuf::from("/data"));
-        assert_eq!(user_folder(xdg).unwrap(), Path::new("/data/sidelight/demo"));
-        assert!(user_folder(|_| None).is_err());
     }
 }

@@ -27,6 +27,8 @@ pub struct Network {
 pub struct Role {
     /// As in `reviews-v1`.
     pub workload: String,
+    /// Which of the workload's instances this is, from 0.
+    pub replica: u8,
     pub app: String,
     pub version: String,
     pub namespace: String,
@@ -64,6 +66,7 @@ impl Role {
     pub fn service(app: &str, version: &str, namespace: &str, port: u16) -> Self {
         Self {
             workload: format!("{app}-{version}"),
+            replica: 0,
             app: app.to_owned(),
             version: version.to_owned(),
             namespace: namespace.to_owned(),
@@ -78,6 +81,7 @@ impl Role {
     pub fn ingress_gateway() -> Self {
         Self {
             workload: "istio-ingressgateway".to_owned(),
+            replica: 0,
             app: "istio-ingressgateway".to_owned(),
             version: "latest".to_owned(),
             namespace: "istio-system".to_owned(),
@@ -139,10 +143,10 @@ impl Network {
 }
 
 impl Workload {
-    /// As a pod is called: the only replica of its deployment.
+    /// As a pod of a stateful set is called.
     #[must_use]
     pub fn instance(&self) -> String {
-        format!("{}-0", self.role.workload)
+        format!("{}-{}", self.role.workload, self.role.replica)
     }
 
     /// Where the application sends its calls.

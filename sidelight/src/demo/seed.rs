@@ -11,7 +11,7 @@ const RULES: &str = include_str!("../../demo/rules.yaml");
 /// All of them as one text.
 #[must_use]
 pub fn objects(gateway_port: u16) -> String {
-    let gateway = GATEWAY.replace("GATEWAY_PORT", &gateway_port.to_string());
+    let gateway = GATEWAY.replace("number: 8080", &format!("number: {gateway_port}"));
     [SERVICES, &gateway, RULES].join("---\n")
 }
 
@@ -37,7 +37,7 @@ mod tests {
     #[test]
     fn the_sample_has_these_objects() {
         let mut manifest = Manifest::default();
-        manifest.add("demo", &objects(8080)).unwrap();
+        manifest.add("demo", &objects(8081)).unwrap();
         let parsed = manifest.parse(None);
         assert_eq!(parsed.findings, []);
         let keys = parsed.objects.iter().map(|parsed| parsed.object.key());
@@ -58,6 +58,6 @@ mod tests {
                 "VirtualService/reviews"
             ]
         );
-        assert!(manifest.yaml.contains("number: 8080\n"));
+        assert!(manifest.yaml.contains("number: 8081\n"));
     }
 }

@@ -1,44 +1,58 @@
 //! `sidelight collector`: settings from flags and environment, all mistakes told at once, then the collector until told to stop.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use sidelight_collector::settings::{AuthSettings, Database, Settings, SettingsMistakes};
+use sidelight_collector::web::auth::Token;
+use sidelight_collector::{Collector, StartError};
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::parse_duration;
+use super::folder::user_folder;
 use crate::exit::Exit;
 
-/// Shortest and longest time between two scrapes.
-const SCRAPE_INTERVAL_S: std::ops::RangeInclusive<u64> = 1..=3_600;
+/// The database in `--data`.
+const DATABASE_FILE: &str = "sidelight.db";
+/// A shorter token can be guessed.
+const TOKEN_BYTES_MIN: usize = 16;
 
 #[derive(Clone, Debug, Args)]
 pub struct CollectorArgs {
     /// Dashboard and APIs
     #[arg(long, env = "SIDELIGHT_LISTEN", default_value = "127.0.0.1:20001", value_name = "IP:PORT")]
     pub listen: SocketAddr,
-    /// Folder for an SQLite database [default: a folder of the user's own]
-    #[arg(long, env = "SIDELIGHT_DATA", value_name = "DIR", conflicts_with = "database")]
+    /// Folder for an SQLite database and the login's token [default: a folder of the user's own]
+    #[arg(long, env = "SIDELIGHT_DATA", value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME
+    /// sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME, instead of the one in the folder
     #[arg(long, env = "SIDELIGHT_DATABASE", hide_env_values = true, value_name = "URL")]
     pub database: Option<String>,
     /// Who may look: everybody, or whoever knows the token
     #[arg(long, env = "SIDELIGHT_AUTH", value_enum, default_value = "token")]
     pub auth: Auth,
-    /// The token; without it, one is made and printed at the start
+    /// The token; without it, one is made and kept in the data folder
     #[arg(long, env = "SIDELIGHT_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
+    /// Further name under which browsers may call a dashboard without a login; may be repeated
+    #[arg(long = "host", env = "SIDELIGHT_HOST", value_delimiter = ',', value_name = "NAME")]
+    pub hosts: Vec<String>,
     /// Zipkin spans
     #[arg(long, env = "SIDELIGHT_ZIPKIN", default_value = "127.0.0.1:9411", value_name = "IP:PORT")]
     pub zipkin: SocketAddr,
+    /// Where proxies find --zipkin, if it is not that address
+    #[arg(long, env = "SIDELIGHT_ZIPKIN_ADVERTISE", value_name = "HOST:PORT")]
+    pub zipkin_advertise: Option<String>,
     /// Configuration for proxies (ADS)
     #[arg(long, env = "SIDELIGHT_XDS", default_value = "127.0.0.1:15010", value_name = "IP:PORT")]
     pub xds: SocketAddr,
-    /// Time between two scrapes of a proxy
-    #[arg(long, env = "SIDELIGHT_SCRAPE_INTERVAL", default_value = "15s", value_parser = parse_duration)]
-    pub scrape_interval: u64,
+    /// Time between two scrapes of a proxy: 15s, 500ms, 1m
+    #[arg(long, env = "SIDELIGHT_SCRAPE_INTERVAL", default_value = "15s", value_parser = parse_interval, value_name = "TIME")]
+    pub scrape_interval: Duration,
+    /// Further targets, in the format of Prometheus' file_sd; read again when it changes
+    #[arg(long, env = "SIDELIGHT_SCRAPE_FILE", value_name = "SD.json")]
+    pub scrape_file: Option<PathBuf>,
     /// Percent of the requests that proxies trace
     #[arg(long, env = "SIDELIGHT_TRACE_SAMPLING", default_value_t = 1.0, value_name = "PERCENT")]
     pub trace_sampling: f64,
@@ -53,8 +67,6 @@ pub struct LaterArgs {
     pub otlp_grpc: Option<String>,
     #[arg(long, env = "SIDELIGHT_OTLP_HTTP", hide = true)]
     pub otlp_http: Option<String>,
-    #[arg(long, env = "SIDELIGHT_SCRAPE_FILE", hide = true)]
-    pub scrape_file: Option<String>,
     #[arg(long, env = "SIDELIGHT_SCRAPE_HTTP_SD", hide = true)]
     pub scrape_http_sd: Option<String>,
     #[arg(long, env = "SIDELIGHT_EXPORT_OTLP", hide = true)]
@@ -67,21 +79,145 @@ pub enum Auth {
     Token,
 }
 
+/// Serves until `stop`, then scrapes a last time and closes the database.
+pub async fn run(args: CollectorArgs, stop: CancellationToken) -> Result<(), Exit> {
+    let settings = args.settings(|name| std::env::var_os(name).map(PathBuf::from))?;
+    let collector = Collector::start(settings).await.map_err(start_failed)?;
+    stop.cancelled().await;
+    collector.shutdown().await;
+    Ok(())
+}
+
+fn start_failed(error: StartError) -> Exit {
+    match error {
+        StartError::Settings(SettingsMistakes(mistakes)) => Exit::Settings(mistakes),
+        other => Exit::Failed(other.into()),
+    }
+}
+
+impl CollectorArgs {
+    /// Everything that is wrong is told together; nothing is opened, but the folder is made.
+    fn settings(&self, env: impl Fn(&str) -> Option<PathBuf>) -> Result<Settings, Exit> {
+        let mut mistakes = self.later.mistakes();
+        let folder = self.folder(env).unwrap_or_else(|mistake| {
+            mistakes.push(mistake);
+            PathBuf::new()
+        });
+        let database = self.database(&folder).unwrap_or_else(|mistake| {
+            mistakes.push(mistake);
+            Database::Sqlite(folder.join(DATABASE_FILE))
+        });
+        let auth = self.auth_settings(&folder).unwrap_or_else(|mistake| {
+            mistakes.push(mistake);
+            AuthSettings::None
+        });
+        let settings = Settings {
+            listen: self.listen,
+            zipkin: self.zipkin,
+            xds: self.xds,
+            auth,
+            hosts: self.hosts.clone(),
+            zipkin_advertise: self.zipkin_advertise.clone(),
+            scrape_interval: self.scrape_interval,
+            scrape_file: self.scrape_file.clone(),
+            trace_sampling_percent: self.trace_sampling,
+            ..Settings::new(database)
+        };
+        if let Err(SettingsMistakes(more)) = settings.validate() {
+            mistakes.extend(more);
+        }
+        if mistakes.is_empty() { Ok(settings) } else { Err(Exit::Settings(mistakes)) }
+    }
+
+    fn folder(&self, env: impl Fn(&str) -> Option<PathBuf>) -> Result<PathBuf, String> {
+        let folder = match &self.data {
+            Some(folder) => folder.clone(),
+            None => user_folder("collector", env).ok_or("there is no HOME to keep the data in; name a folder with --data")?,
+        };
+        let needed = self.database.is_none() || (self.auth == Auth::Token && self.token.is_none());
+        if needed {
+            std::fs::create_dir_all(&folder).map_err(|error| format!("cannot make --data `{}`: {error}", folder.display()))?;
+        }
+        Ok(folder)
+    }
+
+    fn database(&self, folder: &Path) -> Result<Database, String> {
+        match &self.database {
+            Some(url) => Database::parse(url).map_err(|error| format!("--database: {error}")),
+            None => Ok(Database::Sqlite(folder.join(DATABASE_FILE))),
+        }
+    }
+
+    fn auth_settings(&self, folder: &Path) -> Result<AuthSettings, String> {
+        match (self.auth, &self.token) {
+            (Auth::None, _) => Ok(AuthSettings::None),
+            (Auth::Token, None) => Ok(AuthSettings::TokenIn(folder.to_owned())),
+            (Auth::Token, Some(token)) if token.len() < TOKEN_BYTES_MIN => {
+                Err(format!("--token is shorter than {TOKEN_BYTES_MIN} characters"))
+            }
+            (Auth::Token, Some(token)) => Ok(AuthSettings::Token(Token::new(token))),
+        }
+    }
+}
+
 impl LaterArgs {
     fn mistakes(&self) -> Vec<String> {
         let later = [
             ("--otlp-grpc", &self.otlp_grpc, "spans are taken at --zipkin"),
             ("--otlp-http", &self.otlp_http, "spans are taken at --zipkin"),
-            ("--scrape-file", &self.scrape_file, "every proxy that is connected over ADS is scraped"),
-            ("--scrape-http-sd", &self.scrape_http_sd, "every proxy that is connected over ADS is scraped"),
-            ("--export-otlp", &self.export_otlp, "spans can be read through the API"),
+            (
+                "--scrape-http-sd",
+                &self.scrape_http_sd,
+                "proxies that are connected over ADS, and those in --scrape-file, are scraped",
+            ),
+            ("--export-otlp", &self.export_otlp, "spans can be read through Zipkin's API"),
         ];
         let given = later.into_iter().filter(|(_, value, _)| value.is_some());
         given.map(|(flag, _, instead)| format!("{flag} is not built yet; {instead}")).collect()
     }
 }
 
-pub async fn run(args: CollectorArgs, stop: CancellationToken) -> Result<(), Exit> {
-    let _ = (args, stop, Duration::ZERO, SCRAPE_INTERVAL_S);
-    Err(Exit::settings("not wired yet"))
+fn parse_interval(text: &str) -> Result<Duration, String> {
+    match text.strip_suffix("ms").map(str::parse) {
+        Some(Ok(milliseconds)) => Ok(Duration::from_millis(milliseconds)),
+        _ => crate::cli::parse_duration(text).map(Duration::from_secs),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Only {
+        #[command(flatten)]
+        args: CollectorArgs,
+    }
+
+    fn settings(flags: &[&str]) -> Result<Settings, Exit> {
+        let flags = ["collector"].iter().chain(flags);
+        Only::parse_from(flags).args.settings(|_| None)
+    }
+
+    #[test]
+    fn all_mistakes_are_told_at_once() {
+        let flags = ["--otlp-grpc=127.0.0.1:4317", "--database=mysql:x", "--auth=none", "--trace-sampling=200"];
+        let Err(Exit::Settings(mistakes)) = settings(&flags) else { panic!("accepted") };
+        assert_eq!(mistakes.len(), 4, "{mistakes:?}");
+        assert_eq!(mistakes[0], "--otlp-grpc is not built yet; spans are taken at --zipkin");
+        assert_eq!(mistakes[1], "there is no HOME to keep the data in; name a folder with --data");
+    }
+
+    #[test]
+    fn flags_become_settings() {
+        let folder = std::env::temp_dir();
+        let data = format!("--data={}", folder.display());
+        let Ok(settings) = settings(&[&data, "--scrape-interval=500ms", "--listen=127.0.0.1:1"]) else { panic!("refused") };
+        assert_eq!(settings.scrape_interval, Duration::from_millis(500));
+        assert_eq!(settings.listen.port(), 1);
+        assert!(matches!(settings.auth, AuthSettings::TokenIn(path) if path == folder));
+        assert_eq!(format!("{:?}", settings.database), format!("sqlite:{}", folder.join("sidelight.db").display()));
+    }
 }

@@ -10,7 +10,7 @@ use sidelight_mesh::finding::Finding;
 /// Largest text that is read, all files together: what one request may carry.
 const BYTES_MAX: u64 = TEXT_BYTES_MAX as u64;
 /// Namespace of objects that name none, where no flag does either.
-const DEFAULT_NAMESPACE: &str = "default";
+pub(super) const DEFAULT_NAMESPACE: &str = "default";
 /// Most files that a folder may bring.
 const FILES_MAX: usize = 10_000;
 

@@ -1,9 +1,13 @@
 //! `sidelight validate`: checks files alone, or as if they were saved into a running mesh.
 
 use sidelight_api::config::{ValidateRequest, ValidateResponse};
+use sidelight_mesh::codes;
+use sidelight_mesh::config::MeshConfig;
 use sidelight_mesh::finding::{Finding, Severity};
+use sidelight_mesh::registry::Registry;
+use sidelight_mesh::validate::validate_text;
 
-use super::manifest::Manifest;
+use super::manifest::{DEFAULT_NAMESPACE, Manifest};
 use crate::cli::{ServerArgs, ValidateArgs};
 use crate::client::ApiClient;
 use crate::exit::Exit;
@@ -13,8 +17,14 @@ pub async fn run(args: ValidateArgs) -> Result<(), Exit> {
     let manifest = Manifest::read(&args.files.files)?;
     let namespace = args.files.namespace;
     let Some(server) = args.server else {
-        let parsed = manifest.parse(namespace.as_deref());
-        return report(&manifest, parsed.objects.len(), &parsed.findings);
+        let (nothing, nobody) = (MeshConfig::default(), Registry::default());
+        let checked = validate_text(&manifest.yaml, namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE), &nothing, &nobody);
+        let mut findings = checked.findings;
+        // Which workloads run is not known without a server.
+        findings.retain(|finding| {
+            ![codes::NO_WORKLOADS, codes::SUBSET_EMPTY, codes::GATEWAY_SELECTOR].contains(&finding.code.as_str())
+        });
+        return report(&manifest, checked.objects.len(), &findings);
     };
     let client = ApiClient::new(&ServerArgs { server, token: args.token })?;
     let request = ValidateRequest { yaml: manifest.yaml.clone(), namespace };
