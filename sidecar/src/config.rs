@@ -8,6 +8,7 @@ pub mod dump;
 pub mod endpoint;
 pub mod fault;
 pub mod headers;
+pub mod http_manager;
 pub mod listener;
 pub mod matcher;
 pub mod node;

@@ -1,8 +1,8 @@
 //! The data plane of Sidelight: an HTTP proxy beside a workload or at the edge, configured over xDS v3.
 //!
-//! [`Bootstrap`] says who the node is and where its control plane is; [`Sidecar::start`] runs it inside a tokio
-//! runtime, [`run`] as a process of its own. Configuration is compiled once per update and swapped atomically:
-//! a request reads it without a lock and never sees a protobuf.
+//! [`Bootstrap`] says who the node is and where its control plane is; [`Sidecar::start`] runs it inside the caller's
+//! tokio runtime. Configuration is compiled once per update and swapped atomically: a request reads it without a lock
+//! and never sees a protobuf.
 
 mod admin;
 mod bootstrap;
@@ -13,7 +13,6 @@ mod options;
 mod proxy;
 mod readiness;
 mod reporting;
-mod run;
 mod shared;
 mod sidecar;
 mod stats;
@@ -23,5 +22,4 @@ mod xds;
 
 pub use bootstrap::{Bootstrap, BootstrapError, Node};
 pub use options::{AccessLogSink, CONCURRENCY, SidecarOptions};
-pub use run::run;
 pub use sidecar::{Addresses, Sidecar, StartError};

@@ -1,6 +1,7 @@
 //! Opens and closes listening sockets as the configuration asks, and serves HTTP on them.
 
 mod serve;
+mod tcp;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, TcpListener};
@@ -12,9 +13,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use crate::config::listener::{Listener, Routes};
+use crate::config::http_manager::Routes;
+use crate::config::listener::{Listener, Serves, TcpProxy};
 use crate::config::route::RouteTable;
-use crate::proxy::{Context, SharedContext};
+use crate::proxy::Context;
 use crate::shared::{ListenerView, Shared};
 use crate::stats::ListenerStats;
 
@@ -37,6 +39,18 @@ impl RouteSource {
     }
 }
 
+/// What a listener does with its connections; replaced as a whole when its configuration changes.
+pub enum Served {
+    Http(Arc<Context>),
+    Tcp(Arc<TcpContext>),
+}
+
+/// A listener that copies bytes to a cluster.
+pub struct TcpContext {
+    pub proxy: Arc<TcpProxy>,
+    pub shared: Arc<Shared>,
+}
+
 pub struct Listeners {
     shared: Arc<Shared>,
     /// Opened for an update, not yet serving.
@@ -56,7 +70,9 @@ struct ActiveListener {
     bound: SocketAddr,
     /// A second handle of the listening socket, for a successor under another name.
     socket: TcpListener,
-    context: SharedContext,
+    config: Arc<Listener>,
+    served: Arc<ArcSwap<Served>>,
+    stats: Arc<ListenerStats>,
     stop: CancellationToken,
 }
 
@@ -109,7 +125,7 @@ impl Listeners {
     }
 
     /// Serves exactly these, and those of the warming ones that were served before.
-    pub fn apply(&mut self, wanted: Vec<(Arc<Listener>, RouteSource)>, warming: &BTreeSet<String>) {
+    pub fn apply(&mut self, wanted: Vec<(Arc<Listener>, Option<RouteSource>)>, warming: &BTreeSet<String>) {
         let names: BTreeSet<_> = wanted.iter().map(|(l, _)| l.name.clone()).collect();
         for (listener, routes) in wanted {
             self.put(listener, routes);
@@ -123,17 +139,18 @@ impl Listeners {
         self.publish();
     }
 
-    fn put(&mut self, listener: Arc<Listener>, routes: RouteSource) {
+    fn put(&mut self, listener: Arc<Listener>, routes: Option<RouteSource>) {
         if !listener.bound {
             return;
         }
-        if let Some(active) = self.active.get(&listener.name)
+        if let Some(active) = self.active.get_mut(&listener.name)
             && active.wanted == listener.address
         {
-            let before = active.context.load_full();
-            if !is_same(&before, &listener, &routes) {
-                let next = Context { stats: before.stats.clone(), shared: before.shared.clone(), listener, routes };
-                active.context.store(Arc::new(next));
+            if !is_same(active, &listener, routes.as_ref())
+                && let Some(served) = served(&self.shared, &listener, routes, &active.stats)
+            {
+                active.served.store(Arc::new(served));
+                active.config = listener;
             }
             return;
         }
@@ -144,30 +161,40 @@ impl Listeners {
         let name = listener.name.clone();
         // Made before broken: the old address goes away when the new one serves.
         match self.start(reserved, listener, routes) {
-            Ok(active) => {
+            Ok(Some(active)) => {
                 if let Some(old) = self.active.insert(name, active) {
                     old.stop.cancel();
                 }
             }
+            Ok(None) => {}
             Err(error) => warn!(listener = name, %error, "listener does not start"),
         }
     }
 
-    fn start(&self, reserved: Reserved, listener: Arc<Listener>, routes: RouteSource) -> std::io::Result<ActiveListener> {
+    fn start(
+        &self,
+        reserved: Reserved,
+        listener: Arc<Listener>,
+        routes: Option<RouteSource>,
+    ) -> std::io::Result<Option<ActiveListener>> {
         let bound = reserved.socket.local_addr()?;
         let socket = reserved.socket.try_clone()?;
         let acceptor = tokio::net::TcpListener::from_std(reserved.socket)?;
+        let stats = Arc::new(ListenerStats::default());
+        let Some(served) = served(&self.shared, &listener, routes, &stats) else {
+            return Ok(None);
+        };
         let stop = self.shutdown.child_token();
         info!(listener = listener.name, address = %bound, "listening");
-        let context = Arc::new(ArcSwap::from_pointee(Context {
-            listener,
-            routes,
-            stats: Arc::new(ListenerStats::default()),
-            shared: self.shared.clone(),
-        }));
-        let server = serve::Server { context: context.clone(), connections: self.connections.clone(), stop: stop.clone() };
+        let served = Arc::new(ArcSwap::from_pointee(served));
+        let server = serve::Server {
+            served: served.clone(),
+            stats: stats.clone(),
+            connections: self.connections.clone(),
+            stop: stop.clone(),
+        };
         self.connections.spawn(server.run(acceptor));
-        Ok(ActiveListener { wanted: reserved.wanted, bound, socket, context, stop })
+        Ok(Some(ActiveListener { wanted: reserved.wanted, bound, socket, config: listener, served, stats, stop }))
     }
 
     fn remove(&mut self, name: &str) {
@@ -181,19 +208,16 @@ impl Listeners {
         let views = self
             .active
             .values()
-            .map(|active| {
-                let context = active.context.load();
-                ListenerView { config: context.listener.clone(), address: active.bound, stats: context.stats.clone() }
-            })
+            .map(|active| ListenerView { config: active.config.clone(), address: active.bound, stats: active.stats.clone() })
             .collect();
         self.shared.listeners.store(Arc::new(views));
     }
 
     /// Route tables that belong to listeners in force.
     pub fn inline_tables(&self) -> Vec<Arc<RouteTable>> {
-        self.active
-            .values()
-            .filter_map(|active| match &active.context.load().listener.http.routes {
+        let https = self.active.values().filter_map(|active| active.config.http());
+        https
+            .filter_map(|http| match &http.routes {
                 Routes::Inline(table) => Some(table.clone()),
                 Routes::Rds(_) => None,
             })
@@ -201,13 +225,31 @@ impl Listeners {
     }
 }
 
-fn is_same(before: &Context, listener: &Arc<Listener>, routes: &RouteSource) -> bool {
-    let same_routes = match (&before.routes, routes) {
-        (RouteSource::Fixed(a), RouteSource::Fixed(b)) => Arc::ptr_eq(a, b),
-        (RouteSource::Shared(a), RouteSource::Shared(b)) => Arc::ptr_eq(a, b),
+fn served(shared: &Arc<Shared>, listener: &Listener, routes: Option<RouteSource>, stats: &Arc<ListenerStats>) -> Option<Served> {
+    match &listener.serves {
+        Serves::Nothing => None,
+        Serves::Tcp(proxy) => Some(Served::Tcp(Arc::new(TcpContext { proxy: proxy.clone(), shared: shared.clone() }))),
+        Serves::Http(http) => Some(Served::Http(Arc::new(Context {
+            direction: listener.direction,
+            http: http.clone(),
+            routes: routes?,
+            stats: stats.clone(),
+            shared: shared.clone(),
+        }))),
+    }
+}
+
+fn is_same(active: &ActiveListener, listener: &Arc<Listener>, routes: Option<&RouteSource>) -> bool {
+    let same_routes = match (&**active.served.load(), routes) {
+        (Served::Tcp(_), None) => true,
+        (Served::Http(context), Some(routes)) => match (&context.routes, routes) {
+            (RouteSource::Fixed(a), RouteSource::Fixed(b)) => Arc::ptr_eq(a, b),
+            (RouteSource::Shared(a), RouteSource::Shared(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        },
         _ => false,
     };
-    same_routes && Arc::ptr_eq(&before.listener, listener)
+    same_routes && Arc::ptr_eq(&active.config, listener)
 }
 
 /// A listening socket, open but not yet served.

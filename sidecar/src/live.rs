@@ -11,7 +11,8 @@ use tracing::info;
 use crate::config::Notes;
 use crate::config::cluster::{Cluster, Discovery};
 use crate::config::endpoint::Assignment;
-use crate::config::listener::{Listener, Routes};
+use crate::config::http_manager::Routes;
+use crate::config::listener::Listener;
 use crate::config::route::RouteTable;
 use crate::listeners::{Listeners, RouteSource};
 use crate::readiness::Readiness;
@@ -26,6 +27,8 @@ use crate::xds::world::World;
 const LINGER: Duration = Duration::from_secs(2);
 /// New routes wait this long for the endpoints of their clusters; then they apply as they are.
 const WARMING_MAX: Duration = Duration::from_secs(5);
+/// Until the address of the span collector is looked for again.
+const COLLECTOR_RETRY: Duration = Duration::from_secs(1);
 
 pub struct Live {
     world: World,
@@ -227,13 +230,15 @@ impl Live {
 
     /// Whether listeners still wait for their routes.
     fn settle_listeners(&mut self) -> bool {
-        let mut wanted: Vec<(Arc<Listener>, RouteSource)> = Vec::new();
+        let mut wanted: Vec<(Arc<Listener>, Option<RouteSource>)> = Vec::new();
         let mut warming = BTreeSet::new();
         for (name, listener) in &self.world.listeners {
             let listener = listener.value.clone();
-            let source = match &listener.http.routes {
-                Routes::Inline(table) => Some(RouteSource::Fixed(table.clone())),
-                Routes::Rds(rds) => self.slots.get(rds).cloned().map(RouteSource::Shared),
+            let source = match listener.http().map(|http| &http.routes) {
+                // Bytes are copied without a route.
+                None => Some(None),
+                Some(Routes::Inline(table)) => Some(Some(RouteSource::Fixed(table.clone()))),
+                Some(Routes::Rds(rds)) => self.slots.get(rds).cloned().map(|slot| Some(RouteSource::Shared(slot))),
             };
             match source {
                 Some(source) => wanted.push((listener, source)),
@@ -244,7 +249,9 @@ impl Live {
         }
         // Before the first request of a new listener, so that it is logged and traced.
         let configs = wanted.iter().map(|(listener, _)| listener);
-        self.reporting.apply(configs, &self.upstreams);
+        if !self.reporting.apply(configs, &self.upstreams) {
+            self.wake_at(Instant::now() + COLLECTOR_RETRY);
+        }
         self.listeners.apply(wanted, &warming);
         self.stats.warming_listeners.set(warming.len() as u64);
         self.stats.active_listeners.set(self.listeners.len() as u64);

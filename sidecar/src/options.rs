@@ -10,7 +10,7 @@ pub const CONCURRENCY: usize = 2;
 
 #[derive(Clone, Debug)]
 pub struct SidecarOptions {
-    /// Worker threads of [`crate::run`]; a sidecar started inside a runtime uses that runtime's.
+    /// Worker threads of the runtime that the sidecar is started in, for statistics.
     pub concurrency: usize,
     /// Where access log lines go instead of where the listeners say.
     pub access_log: Option<AccessLogSink>,

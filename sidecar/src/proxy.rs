@@ -13,13 +13,13 @@ mod tunnel;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version, header, uri};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use sidelight_telemetry::{Downstream, Exchange, ExchangeBody, Protocol, Reporter, RequestHead};
 
-use crate::config::listener::{Direction, Listener};
+use crate::config::http_manager::HttpManager;
+use crate::config::listener::Direction;
 use crate::config::matcher::RequestView;
 use crate::config::route::{Route, VirtualHost, without_port};
 use crate::config::route_action::{Action, Forward, Target, WeightedCluster};
@@ -27,19 +27,20 @@ use crate::listeners::RouteSource;
 use crate::shared::Shared;
 use crate::stats::ListenerStats;
 use crate::upstream::LiveCluster;
+pub use tunnel::COPY_BYTES;
+
 use answer::AnswerBody;
 use forward::Outgoing;
 use local_reply::LocalReply;
 
-/// A listener as requests see it; replaced as a whole when its configuration changes.
+/// An HTTP listener as requests see it; replaced as a whole when its configuration changes.
 pub struct Context {
-    pub listener: Arc<Listener>,
+    pub direction: Direction,
+    pub http: Arc<HttpManager>,
     pub routes: RouteSource,
     pub stats: Arc<ListenerStats>,
     pub shared: Arc<Shared>,
 }
-
-pub type SharedContext = Arc<ArcSwap<Context>>;
 
 /// Ends of the connection that a request came over.
 #[derive(Clone, Copy, Debug)]
@@ -134,11 +135,11 @@ impl Head {
 }
 
 fn start(context: &Context, ends: Ends, parts: &http::request::Parts, head: &Head) -> Exchange {
-    let reporter = match context.listener.direction {
+    let reporter = match context.direction {
         Direction::Inbound => Reporter::Destination,
         Direction::Outbound | Direction::Unspecified => Reporter::Source,
     };
-    let edge = context.listener.http.use_remote_address;
+    let edge = context.http.use_remote_address;
     let told = match edge {
         true => None,
         false => last_forwarded(&parts.headers),
@@ -202,7 +203,7 @@ struct Work<'a> {
 
 impl Work<'_> {
     fn normalize(&mut self) {
-        let http = &self.context.listener.http;
+        let http = &self.context.http;
         let forwarding =
             headers::Forwarding { edge: http.use_remote_address, skip_append: http.skip_xff_append, peer: self.ends.peer.ip() };
         headers::normalize_request(&mut self.headers, forwarding);
@@ -238,7 +239,7 @@ impl Work<'_> {
         }
         let upgrade = headers::upgrade_of(&self.headers);
         if let Some(kind) = &upgrade
-            && !context.listener.http.upgrades.contains(kind)
+            && !context.http.upgrades.contains(kind)
         {
             return respond::local(context, exchange, local_reply::upgrade_failed(), None);
         }

@@ -10,7 +10,8 @@ use sidelight_telemetry::export::{ZipkinExporter, ZipkinSettings, ZipkinTarget};
 use sidelight_telemetry::{Telemetry, TelemetrySettings, TracingSettings};
 use tracing::warn;
 
-use crate::config::listener::{AccessLog, HttpManager, Listener, LogFormat, Tracing, Zipkin};
+use crate::config::http_manager::{AccessLog, HttpManager, LogFormat, Tracing, Zipkin};
+use crate::config::listener::Listener;
 use crate::options::AccessLogSink;
 use crate::upstream::Upstreams;
 
@@ -39,9 +40,10 @@ impl Reporting {
         Self { telemetry, log_override, sinks: BTreeMap::new(), exporter: None, current: None, target: None }
     }
 
-    pub fn apply<'a>(&mut self, listeners: impl Iterator<Item = &'a Arc<Listener>>, upstreams: &Upstreams) {
+    /// False when the collector of spans is configured and has no address yet.
+    pub fn apply<'a>(&mut self, listeners: impl Iterator<Item = &'a Arc<Listener>>, upstreams: &Upstreams) -> bool {
         let mut wanted = Wanted::default();
-        for http in listeners.map(|listener| &listener.http) {
+        for http in listeners.filter_map(|listener| listener.http()) {
             wanted.take(http);
         }
         if self.current.as_ref() != Some(&wanted) {
@@ -53,8 +55,9 @@ impl Reporting {
             self.telemetry.set_settings(settings);
             self.current = Some(wanted.clone());
         }
-        if let Some(zipkin) = wanted.tracing.as_ref().and_then(|t| t.zipkin.as_ref()) {
-            self.aim(zipkin, upstreams);
+        match wanted.tracing.as_ref().and_then(|t| t.zipkin.as_ref()) {
+            Some(zipkin) => self.aim(zipkin, upstreams),
+            None => true,
         }
     }
 
@@ -112,19 +115,21 @@ impl Reporting {
     }
 
     /// Spans go to the first host of the collector's cluster.
-    fn aim(&mut self, zipkin: &Zipkin, upstreams: &Upstreams) {
+    fn aim(&mut self, zipkin: &Zipkin, upstreams: &Upstreams) -> bool {
         let host = upstreams.find(&zipkin.cluster).and_then(|cluster| cluster.pick(None));
         let target = host.map(|host| ZipkinTarget {
             authority: host.address.to_string(),
             host: zipkin.host.clone(),
             path: zipkin.path.clone(),
         });
+        let known = target.is_some();
         if target != self.target
             && let Some(exporter) = &self.exporter
         {
             exporter.set_target(target.clone());
             self.target = target;
         }
+        known
     }
 }
 

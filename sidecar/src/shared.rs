@@ -44,7 +44,7 @@ impl Shared {
             .iter()
             .map(|view| {
                 let address = view.address.to_string().replace(':', "_");
-                (view.config.http.stat_prefix.clone(), address, view.stats.clone())
+                (view.config.stat_prefix().to_owned(), address, view.stats.clone())
             })
             .collect()
     }

@@ -167,6 +167,8 @@ impl Sidecar {
                 dns::refresh(&upstreams).await;
                 tokio::select! {
                     () = tokio::time::sleep(dns::REFRESH.min(SWEEP)) => upstreams.sweep(),
+                    // Names of new clusters are looked up at once.
+                    () = upstreams.changed() => {}
                     () = stop.cancelled() => return,
                 }
             }

@@ -17,6 +17,7 @@ pub use cluster::{Host, LiveCluster};
 #[derive(Debug, Default)]
 pub struct Upstreams {
     clusters: ArcSwap<ClusterMap>,
+    changed: tokio::sync::Notify,
 }
 
 pub type ClusterMap = AHashMap<Arc<str>, Arc<LiveCluster>>;
@@ -32,6 +33,12 @@ impl Upstreams {
 
     pub fn replace(&self, clusters: ClusterMap) {
         self.clusters.store(Arc::new(clusters));
+        self.changed.notify_one();
+    }
+
+    /// Returns after the next replacement.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
     }
 
     /// Closes connections that have been idle for too long.

@@ -79,7 +79,7 @@ impl Cluster {
         Ok(Self {
             name: from.name.as_str().into(),
             alt_stat_name: from.alt_stat_name.clone(),
-            discovery: discovery(&object, from)?,
+            discovery: discovery(&object, from, notes)?,
             policy: policy(from, notes),
             connect_timeout: optional_duration(at("connect_timeout"), from.connect_timeout.as_ref())?.unwrap_or(CONNECT_TIMEOUT),
             idle_timeout: http.idle_timeout.unwrap_or(IDLE_TIMEOUT),
@@ -93,7 +93,7 @@ impl Cluster {
     }
 }
 
-fn discovery(object: &str, from: &cluster::Cluster) -> Result<Discovery, ConfigError> {
+fn discovery(object: &str, from: &cluster::Cluster, notes: &mut Notes) -> Result<Discovery, ConfigError> {
     use cluster::cluster::{ClusterDiscoveryType, DiscoveryType};
     let at = |field| At { object, field };
     let kind = match from.cluster_discovery_type.as_ref() {
@@ -101,11 +101,12 @@ fn discovery(object: &str, from: &cluster::Cluster) -> Result<Discovery, ConfigE
             DiscoveryType::try_from(*kind).map_err(|_| at("type").error(format!("unknown value {kind}")))?
         }
         Some(ClusterDiscoveryType::ClusterType(custom)) => {
-            return Err(at("cluster_type").error(format!("`{}` is not supported", custom.name)));
+            notes.add(format!("cluster type `{}` is not honoured: it has no hosts", custom.name));
+            return Ok(Discovery::Static(Vec::new()));
         }
         None => DiscoveryType::Static,
     };
-    let listed = || -> Result<Vec<Endpoint>, ConfigError> {
+    let mut listed = || -> Result<Vec<Endpoint>, ConfigError> {
         let Some(assignment) = from.load_assignment.as_ref() else {
             return Ok(Vec::new());
         };
@@ -113,7 +114,7 @@ fn discovery(object: &str, from: &cluster::Cluster) -> Result<Discovery, ConfigE
         if assignment.cluster_name.is_empty() {
             assignment.cluster_name.clone_from(&from.name);
         }
-        Ok(Assignment::compile(&assignment)?.endpoints)
+        Ok(Assignment::compile(&assignment, notes)?.endpoints)
     };
     Ok(match kind {
         DiscoveryType::Eds => Discovery::Eds(

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::config::endpoint::v3 as endpoint;
 
-use super::ConfigError;
 use super::value::{At, host_and_port, metadata, text};
+use super::{ConfigError, Notes};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
@@ -61,7 +61,7 @@ impl Endpoint {
 }
 
 impl Assignment {
-    pub fn compile(from: &endpoint::ClusterLoadAssignment) -> Result<Self, ConfigError> {
+    pub fn compile(from: &endpoint::ClusterLoadAssignment, notes: &mut Notes) -> Result<Self, ConfigError> {
         let object = format!("endpoints of `{}`", from.cluster_name);
         if from.cluster_name.is_empty() {
             return Err(ConfigError::new(object, "cluster_name", "must not be empty"));
@@ -71,7 +71,7 @@ impl Assignment {
             for (index, entry) in group.lb_endpoints.iter().enumerate() {
                 let field = format!("endpoints.lb_endpoints[{index}]");
                 let at = At { object: &object, field: &field };
-                endpoints.push(compile_endpoint(at, group, entry)?);
+                endpoints.extend(compile_endpoint(at, group, entry, notes)?);
             }
         }
         Ok(Self { name: from.cluster_name.clone(), endpoints })
@@ -82,9 +82,15 @@ fn compile_endpoint(
     at: At<'_>,
     group: &endpoint::LocalityLbEndpoints,
     entry: &endpoint::LbEndpoint,
-) -> Result<Endpoint, ConfigError> {
-    let Some(endpoint::lb_endpoint::HostIdentifier::Endpoint(from)) = &entry.host_identifier else {
-        return Err(at.error("an endpoint with an address is needed"));
+    notes: &mut Notes,
+) -> Result<Option<Endpoint>, ConfigError> {
+    let from = match &entry.host_identifier {
+        Some(endpoint::lb_endpoint::HostIdentifier::Endpoint(from)) if !is_foreign(from) => from,
+        Some(_) => {
+            notes.add("endpoints on pipes, inside the proxy or by name are left out");
+            return Ok(None);
+        }
+        None => return Err(at.error("an endpoint with an address is needed")),
     };
     let (host, port) = host_and_port(at, from.address.as_ref())?;
     let weight = entry.load_balancing_weight.as_ref().map_or(1, |w| w.value);
@@ -92,7 +98,7 @@ fn compile_endpoint(
         return Err(at.error("load_balancing_weight must be at least 1"));
     }
     let locality = group.locality.as_ref();
-    Ok(Endpoint {
+    Ok(Some(Endpoint {
         host,
         port,
         weight,
@@ -108,5 +114,11 @@ fn compile_endpoint(
             sub_zone: l.sub_zone.clone(),
         }),
         workload: metadata(entry.metadata.as_ref(), "istio").and_then(|block| text(block, "workload")).map(Arc::from),
-    })
+    }))
+}
+
+/// Reached otherwise than over TCP.
+fn is_foreign(from: &endpoint::Endpoint) -> bool {
+    let address = from.address.as_ref().and_then(|address| address.address.as_ref());
+    matches!(address, Some(core::address::Address::Pipe(_) | core::address::Address::EnvoyInternalAddress(_)))
 }

@@ -1,32 +1,19 @@
-//! Listeners and their HTTP connection managers.
+//! Listeners: where they listen, and whether they serve HTTP or copy bytes.
 
-use std::net::SocketAddr;
-use std::time::Duration;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
-use ::http::HeaderValue;
-use envoy_types::pb::envoy::config::accesslog::v3 as accesslog;
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::config::listener::v3 as listener;
-use envoy_types::pb::envoy::config::trace::v3 as trace;
-use envoy_types::pb::envoy::extensions::access_loggers::file::v3 as file;
-use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as http;
-use envoy_types::pb::envoy::r#type::v3 as kind;
+use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3 as tcp;
 use envoy_types::pb::google::protobuf::Any;
 use prost::Message;
 
-use super::route::RouteTable;
-use super::value::{At, optional_duration, socket_address};
+use super::http_manager::{HTTP_MANAGER, HttpManager, Routes};
+use super::value::{At, socket_address};
 use super::{ConfigError, Notes};
 
-pub const HTTP_MANAGER: &str =
-    "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
-const ZIPKIN: &str = "type.googleapis.com/envoy.config.trace.v3.ZipkinConfig";
-const FILE_LOG: &str = "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog";
-/// Envoy's names for what a listener answers when nothing else is configured.
-const SERVER_NAME: &str = "envoy";
-/// Envoy's idle timeout of downstream connections.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
-const MAX_PATH_TAG: u32 = 256;
+const TCP_PROXY: &str = "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
 
 #[derive(Debug)]
 pub struct Listener {
@@ -35,7 +22,7 @@ pub struct Listener {
     pub direction: Direction,
     /// Off: the listener only takes connections handed over by another.
     pub bound: bool,
-    pub http: HttpManager,
+    pub serves: Serves,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,62 +32,18 @@ pub enum Direction {
     Outbound,
 }
 
+#[derive(Clone, Debug)]
+pub enum Serves {
+    Http(Arc<HttpManager>),
+    Tcp(Arc<TcpProxy>),
+    /// Only filters that are not known here: the listener is taken note of and not opened.
+    Nothing,
+}
+
 #[derive(Debug)]
-pub struct HttpManager {
+pub struct TcpProxy {
     pub stat_prefix: String,
-    pub server_name: HeaderValue,
-    pub routes: Routes,
-    /// Gateways: the client's address is the peer's and is appended to `x-forwarded-for`.
-    pub use_remote_address: bool,
-    pub skip_xff_append: bool,
-    pub preserve_request_id: bool,
-    /// Upgrade types in lower case that may pass.
-    pub upgrades: Vec<String>,
-    pub idle_timeout: Duration,
-    pub access_logs: Vec<AccessLog>,
-    pub tracing: Option<Tracing>,
-}
-
-#[derive(Debug)]
-pub enum Routes {
-    /// By this name over RDS.
-    Rds(String),
-    Inline(std::sync::Arc<RouteTable>),
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AccessLog {
-    pub path: String,
-    /// Nothing: Envoy's default format.
-    pub format: Option<LogFormat>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    Text(String),
-    /// A JSON object of operators.
-    Json(String),
-}
-
-/// Percentages count from 0 to 100.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Tracing {
-    pub client_percent: f64,
-    pub random_percent: f64,
-    pub overall_percent: f64,
-    pub path_tag_max: u32,
-    pub upstream_span: bool,
-    pub zipkin: Option<Zipkin>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Zipkin {
-    pub cluster: String,
-    pub path: String,
-    pub host: String,
-    pub wide_ids: bool,
-    pub shared_spans: bool,
-    pub with_w3c: bool,
+    pub cluster: Arc<str>,
 }
 
 impl Listener {
@@ -110,178 +53,110 @@ impl Listener {
         if from.name.is_empty() {
             return Err(at("name").error("must not be empty"));
         }
-        let chain = http_chain(from, notes).ok_or_else(|| {
-            at("filter_chains").error("no filter chain with an HTTP connection manager; TCP proxying is not supported")
-        })?;
-        if chain.0.transport_socket.is_some() {
-            notes.add("transport sockets (TLS) of listeners are not honoured: plain TCP is served");
+        let serves = match chosen_chain(from, notes) {
+            Some((chain, any)) => {
+                if chain.transport_socket.is_some() {
+                    notes.add("transport sockets (TLS) of listeners are not honoured: plain TCP is served");
+                }
+                serves(&object, any, notes)?
+            }
+            None => {
+                notes.add("listeners without an HTTP connection manager or a TCP proxy are not opened");
+                Serves::Nothing
+            }
+        };
+        let has_socket = has_tcp_socket(from);
+        if !has_socket {
+            notes.add("listeners on pipes, on UDP or inside the proxy are not opened");
         }
         Ok(Self {
-            address: socket_address(at("address"), from.address.as_ref())?,
+            address: match has_socket {
+                true => socket_address(at("address"), from.address.as_ref())?,
+                false => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+            },
             direction: match from.traffic_direction {
                 1 => Direction::Inbound,
                 2 => Direction::Outbound,
                 _ => Direction::Unspecified,
             },
-            bound: from.bind_to_port.as_ref().is_none_or(|bind| bind.value),
-            http: HttpManager::compile(&object, chain.1, notes)?,
+            bound: has_socket && !matches!(serves, Serves::Nothing) && from.bind_to_port.as_ref().is_none_or(|bind| bind.value),
+            serves,
             name: from.name.clone(),
         })
     }
 
+    pub fn http(&self) -> Option<&Arc<HttpManager>> {
+        match &self.serves {
+            Serves::Http(http) => Some(http),
+            Serves::Tcp(_) | Serves::Nothing => None,
+        }
+    }
+
+    pub fn stat_prefix(&self) -> &str {
+        match &self.serves {
+            Serves::Http(http) => &http.stat_prefix,
+            Serves::Tcp(tcp) => &tcp.stat_prefix,
+            Serves::Nothing => "",
+        }
+    }
+
     pub fn rds_name(&self) -> Option<&str> {
-        match &self.http.routes {
+        match &self.http()?.routes {
             Routes::Rds(name) => Some(name),
             Routes::Inline(_) => None,
         }
     }
 }
 
-/// The first plaintext chain that speaks HTTP; TLS chains come second.
-fn http_chain<'a>(from: &'a listener::Listener, notes: &mut Notes) -> Option<(&'a listener::FilterChain, &'a Any)> {
+fn has_tcp_socket(from: &listener::Listener) -> bool {
+    use core::address::Address;
+    match from.address.as_ref().and_then(|address| address.address.as_ref()) {
+        Some(Address::SocketAddress(socket)) => socket.protocol == 0 && from.udp_listener_config.is_none(),
+        Some(Address::Pipe(_) | Address::EnvoyInternalAddress(_)) => false,
+        // Nothing at all is a mistake, which reading the address will name.
+        None => from.listener_specifier.is_none(),
+    }
+}
+
+/// The first plaintext chain that we can serve, HTTP before TCP; a TLS chain only when there is no other.
+fn chosen_chain<'a>(from: &'a listener::Listener, notes: &mut Notes) -> Option<(&'a listener::FilterChain, &'a Any)> {
     if from.filter_chains.len() > 1 {
-        notes.add("of several filter chains of a listener the first plaintext HTTP one serves all");
+        notes.add("of several filter chains of a listener one serves all connections");
     }
-    let all = from.filter_chains.iter().chain(from.default_filter_chain.as_ref());
-    let http: Vec<_> = all.filter_map(|chain| Some((chain, http_manager(chain)?))).collect();
-    let plain = http.iter().find(|(chain, _)| chain.transport_socket.is_none());
-    plain.or(http.first()).copied()
+    let chains = from.filter_chains.iter().chain(from.default_filter_chain.as_ref());
+    let mut known: Vec<_> = chains.filter_map(|chain| Some((chain, known_filter(chain)?))).collect();
+    known.sort_by_key(|(chain, any)| (chain.transport_socket.is_some(), any.type_url != HTTP_MANAGER));
+    known.first().copied()
 }
 
-fn http_manager(chain: &listener::FilterChain) -> Option<&Any> {
+fn known_filter(chain: &listener::FilterChain) -> Option<&Any> {
     chain.filters.iter().find_map(|filter| match filter.config_type.as_ref()? {
-        listener::filter::ConfigType::TypedConfig(any) if any.type_url == HTTP_MANAGER => Some(any),
-        _ => None,
+        listener::filter::ConfigType::TypedConfig(any) => {
+            matches!(any.type_url.as_str(), HTTP_MANAGER | TCP_PROXY).then_some(any)
+        }
+        listener::filter::ConfigType::ConfigDiscovery(_) => None,
     })
 }
 
-impl HttpManager {
-    fn compile(object: &str, any: &Any, notes: &mut Notes) -> Result<Self, ConfigError> {
-        let at = |field| At { object, field };
-        let from = http::HttpConnectionManager::decode(any.value.as_slice())
-            .map_err(|error| at("http_connection_manager").error(format!("cannot be decoded: {error}")))?;
-        let server_name = match from.server_name.as_str() {
-            "" => SERVER_NAME,
-            name => name,
-        };
-        let idle = from.common_http_protocol_options.as_ref().and_then(|common| common.idle_timeout.as_ref());
-        if from.generate_request_id.as_ref().is_some_and(|g| !g.value) {
-            notes.add("generate_request_id: false is not honoured: every request gets an id");
-        }
-        Ok(Self {
-            server_name: HeaderValue::from_str(server_name)
-                .map_err(|_| at("server_name").error("is not a legal header value"))?,
-            routes: routes(object, &from, notes)?,
-            use_remote_address: from.use_remote_address.as_ref().is_some_and(|u| u.value),
-            skip_xff_append: from.skip_xff_append,
-            preserve_request_id: from.preserve_external_request_id,
-            upgrades: from
-                .upgrade_configs
-                .iter()
-                .filter(|upgrade| upgrade.enabled.as_ref().is_none_or(|e| e.value))
-                .map(|upgrade| upgrade.upgrade_type.to_ascii_lowercase())
-                .collect(),
-            idle_timeout: optional_duration(at("idle_timeout"), idle)?
-                .filter(|timeout| !timeout.is_zero())
-                .unwrap_or(IDLE_TIMEOUT),
-            access_logs: access_logs(object, &from.access_log, notes)?,
-            tracing: from.tracing.as_ref().map(|tracing| Tracing::compile(object, tracing, notes)).transpose()?,
-            stat_prefix: from.stat_prefix,
-        })
+fn serves(object: &str, any: &Any, notes: &mut Notes) -> Result<Serves, ConfigError> {
+    if any.type_url == HTTP_MANAGER {
+        return Ok(Serves::Http(Arc::new(HttpManager::compile(object, any, notes)?)));
     }
-}
-
-fn routes(object: &str, from: &http::HttpConnectionManager, notes: &mut Notes) -> Result<Routes, ConfigError> {
-    use http::http_connection_manager::RouteSpecifier as Spec;
-    match from.route_specifier.as_ref() {
-        Some(Spec::Rds(rds)) if !rds.route_config_name.is_empty() => Ok(Routes::Rds(rds.route_config_name.clone())),
-        Some(Spec::RouteConfig(table)) => Ok(Routes::Inline(RouteTable::compile(table, notes)?.into())),
-        Some(Spec::ScopedRoutes(_)) => {
-            Err(ConfigError::new(object, "scoped_routes", "is not supported; use rds or route_config"))
-        }
-        _ => Err(ConfigError::new(object, "route_specifier", "one of rds, route_config is needed")),
+    let at = At { object, field: "tcp_proxy" };
+    let from = tcp::TcpProxy::decode(any.value.as_slice()).map_err(|error| at.error(format!("cannot be decoded: {error}")))?;
+    if !from.access_log.is_empty() {
+        notes.add("access logs of TCP proxies are not honoured");
     }
-}
-
-fn access_logs(object: &str, from: &[accesslog::AccessLog], notes: &mut Notes) -> Result<Vec<AccessLog>, ConfigError> {
-    let at = At { object, field: "access_log" };
-    let mut logs = Vec::new();
-    for log in from {
-        if log.filter.is_some() {
-            notes.add("access log filters are not honoured: every request is logged");
+    use tcp::tcp_proxy::ClusterSpecifier as Spec;
+    let cluster = match &from.cluster_specifier {
+        Some(Spec::Cluster(name)) => name.as_str(),
+        Some(Spec::WeightedClusters(weighted)) => {
+            notes.add("weights of TCP proxies are not honoured: the first cluster gets all");
+            weighted.clusters.first().map(|cluster| cluster.name.as_str()).unwrap_or_default()
         }
-        let Some(accesslog::access_log::ConfigType::TypedConfig(any)) = &log.config_type else {
-            continue;
-        };
-        if any.type_url != FILE_LOG {
-            notes.add(format!("access logger `{}` is not honoured", log.name));
-            continue;
-        }
-        let config =
-            file::FileAccessLog::decode(any.value.as_slice()).map_err(|error| at.error(format!("cannot be decoded: {error}")))?;
-        logs.push(AccessLog { format: log_format(at, &config)?, path: config.path });
-    }
-    Ok(logs)
-}
-
-fn log_format(at: At<'_>, from: &file::FileAccessLog) -> Result<Option<LogFormat>, ConfigError> {
-    use core::substitution_format_string::Format;
-    use file::file_access_log::AccessLogFormat as Old;
-    let json = |block| LogFormat::Json(super::value::struct_to_json(block).to_string());
-    Ok(match from.access_log_format.as_ref() {
-        None => None,
-        Some(Old::Format(text)) if text.is_empty() => None,
-        Some(Old::Format(text)) => Some(LogFormat::Text(text.clone())),
-        Some(Old::JsonFormat(block) | Old::TypedJsonFormat(block)) => Some(json(block)),
-        Some(Old::LogFormat(format)) => match format.format.as_ref() {
-            None => None,
-            Some(Format::TextFormat(text)) => Some(LogFormat::Text(text.clone())),
-            Some(Format::JsonFormat(block)) => Some(json(block)),
-            Some(Format::TextFormatSource(source)) => match source.specifier.as_ref() {
-                Some(core::data_source::Specifier::InlineString(text)) => Some(LogFormat::Text(text.clone())),
-                _ => return Err(at.error("only inline formats are supported")),
-            },
-        },
-    })
-}
-
-impl Tracing {
-    fn compile(object: &str, from: &http::http_connection_manager::Tracing, notes: &mut Notes) -> Result<Self, ConfigError> {
-        let percent = |p: &Option<kind::Percent>| p.as_ref().map_or(100.0, |p| p.value);
-        Ok(Self {
-            client_percent: percent(&from.client_sampling),
-            random_percent: percent(&from.random_sampling),
-            overall_percent: percent(&from.overall_sampling),
-            path_tag_max: from.max_path_tag_length.as_ref().map_or(MAX_PATH_TAG, |max| max.value),
-            upstream_span: from.spawn_upstream_span.as_ref().is_some_and(|s| s.value),
-            zipkin: from.provider.as_ref().map(|provider| zipkin(object, provider, notes)).transpose()?.flatten(),
-        })
-    }
-}
-
-fn zipkin(object: &str, from: &trace::tracing::Http, notes: &mut Notes) -> Result<Option<Zipkin>, ConfigError> {
-    let at = At { object, field: "tracing.provider" };
-    let Some(trace::tracing::http::ConfigType::TypedConfig(any)) = &from.config_type else {
-        return Ok(None);
+        None => return Err(at.error("a cluster is needed")),
     };
-    if any.type_url != ZIPKIN {
-        notes.add(format!("tracing provider `{}` is not honoured", from.name));
-        return Ok(None);
-    }
-    let config =
-        trace::ZipkinConfig::decode(any.value.as_slice()).map_err(|error| at.error(format!("cannot be decoded: {error}")))?;
-    let host = match config.collector_hostname.is_empty() {
-        true => config.collector_cluster.clone(),
-        false => config.collector_hostname,
-    };
-    Ok(Some(Zipkin {
-        host,
-        cluster: config.collector_cluster,
-        path: config.collector_endpoint,
-        wide_ids: config.trace_id_128bit,
-        shared_spans: config.shared_span_context.is_none_or(|shared| shared.value),
-        with_w3c: config.trace_context_option == 1,
-    }))
+    Ok(Serves::Tcp(Arc::new(TcpProxy { stat_prefix: from.stat_prefix.clone(), cluster: cluster.into() })))
 }
 
 #[cfg(test)]

@@ -1,6 +1,13 @@
 //! Listeners from literal protobufs, as our control plane and Istio's write them.
 
+use envoy_types::pb::envoy::config::accesslog::v3 as accesslog;
+use envoy_types::pb::envoy::config::trace::v3 as trace;
+use envoy_types::pb::envoy::extensions::access_loggers::file::v3 as file;
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as http;
+use envoy_types::pb::envoy::r#type::v3 as kind;
 use envoy_types::pb::google::protobuf as pb;
+
+use super::super::http_manager::{AccessLog, FILE_LOG, LogFormat, ZIPKIN};
 
 use super::*;
 
@@ -78,27 +85,43 @@ fn the_explicit_proxy_listener_comes_out_whole() {
     assert_eq!(compiled.address, "127.1.0.11:15001".parse().unwrap());
     assert_eq!(compiled.direction, Direction::Outbound);
     assert_eq!(compiled.rds_name(), Some("http_proxy"));
-    assert_eq!(compiled.http.server_name, "istio-envoy");
-    assert_eq!(compiled.http.upgrades, ["websocket"]);
+    let http = compiled.http().unwrap();
+    assert_eq!(http.server_name, "istio-envoy");
+    assert_eq!(http.upgrades, ["websocket"]);
     assert_eq!(
-        compiled.http.access_logs,
+        http.access_logs,
         [AccessLog { path: "/dev/stdout".into(), format: Some(LogFormat::Text("%START_TIME%\n".into())) }]
     );
-    let tracing = compiled.http.tracing.unwrap();
+    let tracing = http.tracing.as_ref().unwrap();
     assert_eq!(tracing.random_percent, 50.0);
     assert_eq!(tracing.client_percent, 100.0);
-    let zipkin = tracing.zipkin.unwrap();
+    let zipkin = tracing.zipkin.as_ref().unwrap();
     assert_eq!(zipkin.cluster, "zipkin");
     assert!(!zipkin.shared_spans);
 }
 
 #[test]
-fn a_listener_without_http_is_refused() {
+fn a_tcp_proxy_copies_to_its_cluster() {
+    let mut from = listener(&manager());
+    let proxy = tcp::TcpProxy {
+        stat_prefix: "inbound|3306||".into(),
+        cluster_specifier: Some(tcp::tcp_proxy::ClusterSpecifier::Cluster("inbound|3306||".into())),
+        ..Default::default()
+    };
+    from.filter_chains[0].filters[0].config_type = Some(listener::filter::ConfigType::TypedConfig(any(TCP_PROXY, &proxy)));
+    let compiled = Listener::compile(&from, &mut Notes::default()).unwrap();
+    assert!(matches!(&compiled.serves, Serves::Tcp(tcp) if &*tcp.cluster == "inbound|3306||"));
+    assert!(compiled.bound);
+}
+
+#[test]
+fn what_is_not_known_is_noted_and_not_opened() {
     let mut from = listener(&manager());
     from.filter_chains.clear();
-    let error = Listener::compile(&from, &mut Notes::default()).unwrap_err();
-    assert_eq!(error.object, "listener `127.1.0.11_15001`");
-    assert_eq!(error.field, "filter_chains");
+    let mut notes = Notes::default();
+    let compiled = Listener::compile(&from, &mut notes).unwrap();
+    assert!(!compiled.bound);
+    assert_eq!(notes.into_inner(), ["listeners without an HTTP connection manager or a TCP proxy are not opened"]);
 }
 
 #[test]

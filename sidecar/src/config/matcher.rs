@@ -5,8 +5,8 @@ use envoy_types::pb::envoy::r#type::matcher::v3 as matcher;
 use http::{HeaderMap, HeaderName};
 use regex::Regex;
 
-use super::ConfigError;
 use super::value::At;
+use super::{ConfigError, Notes};
 
 /// What a route may look at.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +26,8 @@ pub enum StringMatch {
     Suffix(String),
     Contains(String),
     Regex(Regex),
+    /// An extension that is not known here.
+    Never,
     /// Any of the above, both sides in lower case.
     IgnoreCase(Box<StringMatch>),
 }
@@ -65,7 +67,7 @@ enum HeaderMatchKind {
 // --- implementations ---
 
 impl StringMatch {
-    pub fn compile(at: At<'_>, from: &matcher::StringMatcher) -> Result<Self, ConfigError> {
+    pub fn compile(at: At<'_>, from: &matcher::StringMatcher, notes: &mut Notes) -> Result<Self, ConfigError> {
         use matcher::string_matcher::MatchPattern;
         let fold = |text: &str| match from.ignore_case {
             true => text.to_ascii_lowercase(),
@@ -81,7 +83,8 @@ impl StringMatch {
                 return Ok(Self::Regex(full_regex(at, &regex.regex)?));
             }
             Some(MatchPattern::Custom(_)) => {
-                return Err(at.error("custom string matchers are not supported"));
+                notes.add("custom string matchers are not honoured: they match nothing");
+                Self::Never
             }
             None => return Err(at.error("a match_pattern is needed")),
         };
@@ -98,6 +101,7 @@ impl StringMatch {
             Self::Suffix(text) => value.ends_with(text.as_str()),
             Self::Contains(text) => value.contains(text.as_str()),
             Self::Regex(regex) => regex.is_match(value),
+            Self::Never => false,
             Self::IgnoreCase(inner) => inner.matches(&value.to_ascii_lowercase()),
         }
     }
@@ -109,18 +113,18 @@ pub fn full_regex(at: At<'_>, pattern: &str) -> Result<Regex, ConfigError> {
 }
 
 impl HeaderMatch {
-    pub fn compile(at: At<'_>, from: &route::HeaderMatcher) -> Result<Self, ConfigError> {
+    pub fn compile(at: At<'_>, from: &route::HeaderMatcher, notes: &mut Notes) -> Result<Self, ConfigError> {
         use matcher::string_matcher::MatchPattern;
         use route::header_matcher::HeaderMatchSpecifier as Spec;
-        let old = |pattern| -> Result<HeaderMatchKind, ConfigError> {
+        let mut old = |pattern| -> Result<HeaderMatchKind, ConfigError> {
             let matcher = matcher::StringMatcher { ignore_case: false, match_pattern: Some(pattern) };
-            Ok(HeaderMatchKind::Text(StringMatch::compile(at, &matcher)?))
+            Ok(HeaderMatchKind::Text(StringMatch::compile(at, &matcher, notes)?))
         };
         let kind = match from.header_match_specifier.as_ref() {
             None => HeaderMatchKind::Present(true),
             Some(Spec::PresentMatch(present)) => HeaderMatchKind::Present(*present),
             Some(Spec::RangeMatch(range)) => HeaderMatchKind::Range(range.start, range.end),
-            Some(Spec::StringMatch(text)) => HeaderMatchKind::Text(StringMatch::compile(at, text)?),
+            Some(Spec::StringMatch(text)) => HeaderMatchKind::Text(StringMatch::compile(at, text, notes)?),
             Some(Spec::ExactMatch(text)) => old(MatchPattern::Exact(text.clone()))?,
             Some(Spec::PrefixMatch(text)) => old(MatchPattern::Prefix(text.clone()))?,
             Some(Spec::SuffixMatch(text)) => old(MatchPattern::Suffix(text.clone()))?,
@@ -190,12 +194,12 @@ impl HeaderKey {
 }
 
 impl QueryMatch {
-    pub fn compile(at: At<'_>, from: &route::QueryParameterMatcher) -> Result<Self, ConfigError> {
+    pub fn compile(at: At<'_>, from: &route::QueryParameterMatcher, notes: &mut Notes) -> Result<Self, ConfigError> {
         use route::query_parameter_matcher::QueryParameterMatchSpecifier as Spec;
         let (value, present) = match from.query_parameter_match_specifier.as_ref() {
             None => (None, true),
             Some(Spec::PresentMatch(present)) => (None, *present),
-            Some(Spec::StringMatch(text)) => (Some(StringMatch::compile(at, text)?), true),
+            Some(Spec::StringMatch(text)) => (Some(StringMatch::compile(at, text, notes)?), true),
         };
         Ok(Self { name: from.name.clone(), value, present })
     }
@@ -224,7 +228,7 @@ mod tests {
 
     fn matches(matcher: route::HeaderMatcher, headers: &[(&'static str, &'static str)]) -> bool {
         let headers: HeaderMap = headers.iter().map(|(k, v)| (HeaderName::from_static(k), v.parse().unwrap())).collect();
-        HeaderMatch::compile(AT, &matcher).unwrap().matches(&RequestView {
+        HeaderMatch::compile(AT, &matcher, &mut Notes::default()).unwrap().matches(&RequestView {
             method: "GET",
             authority: "reviews:9080",
             path: "/a",
@@ -279,9 +283,13 @@ mod tests {
     fn query_parameters_by_value_and_presence() {
         let request = RequestView { method: "GET", authority: "a", path: "/", query: Some("x=1&y"), headers: &HeaderMap::new() };
         let query = |name: &str, spec| {
-            QueryMatch::compile(AT, &route::QueryParameterMatcher { name: name.into(), query_parameter_match_specifier: spec })
-                .unwrap()
-                .matches(&request)
+            QueryMatch::compile(
+                AT,
+                &route::QueryParameterMatcher { name: name.into(), query_parameter_match_specifier: spec },
+                &mut Notes::default(),
+            )
+            .unwrap()
+            .matches(&request)
         };
         use route::query_parameter_matcher::QueryParameterMatchSpecifier as Q;
         let exact = |value: &str| {

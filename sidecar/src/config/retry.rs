@@ -24,6 +24,7 @@ pub struct RetryPolicy {
 struct On {
     connect_failure: bool,
     reset: bool,
+    reset_unsent: bool,
     server_error: bool,
     gateway_error: bool,
     conflict: bool,
@@ -37,7 +38,8 @@ impl RetryPolicy {
         for token in from.retry_on.split(',').map(str::trim).filter(|t| !t.is_empty()) {
             match token {
                 "connect-failure" => on.connect_failure = true,
-                "reset" | "reset-before-request" => on.reset = true,
+                "reset" => on.reset = true,
+                "reset-before-request" => on.reset_unsent = true,
                 "5xx" => on.server_error = true,
                 "gateway-error" => on.gateway_error = true,
                 "retriable-4xx" => on.conflict = true,
@@ -70,11 +72,12 @@ impl RetryPolicy {
     }
 
     pub fn on_connect_failure(&self) -> bool {
-        self.on.connect_failure || self.on.server_error || self.on.gateway_error || self.on.reset
+        self.on.connect_failure || self.on.server_error || self.on.gateway_error || self.on.reset || self.on.reset_unsent
     }
 
-    pub fn on_reset(&self) -> bool {
-        self.on.reset || self.on.server_error || self.on.gateway_error
+    /// `unsent`: not a byte of the request has gone out.
+    pub fn on_reset(&self, unsent: bool) -> bool {
+        self.on.reset || self.on.server_error || self.on.gateway_error || (unsent && self.on.reset_unsent)
     }
 
     pub fn on_status(&self, status: u16) -> bool {
@@ -105,7 +108,14 @@ mod tests {
         let default = policy("connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes", &[]);
         assert!(default.on_connect_failure());
         assert!(!default.on_status(503));
-        assert!(!default.on_reset());
+        assert!(!default.on_reset(true));
+    }
+
+    #[test]
+    fn what_an_application_may_have_seen_is_not_sent_again_before_request() {
+        let inbound = policy("reset-before-request", &[]);
+        assert!(inbound.on_reset(true));
+        assert!(!inbound.on_reset(false));
     }
 
     #[test]

@@ -62,11 +62,25 @@ pub enum PathMatch {
     Regex(Regex),
     /// Only CONNECT requests.
     Connect,
+    /// An extension that is not known here.
+    Never,
 }
 
 // --- implementations ---
 
 impl RouteTable {
+    /// Nothing is found in it.
+    pub fn empty() -> Self {
+        Self {
+            hosts: Vec::new(),
+            exact: AHashMap::new(),
+            suffixes: Vec::new(),
+            prefixes: Vec::new(),
+            any: None,
+            ignore_port: false,
+        }
+    }
+
     pub fn compile(from: &route::RouteConfiguration, notes: &mut Notes) -> Result<Self, ConfigError> {
         let object = format!("route configuration `{}`", from.name);
         let global = Changes::compile(
@@ -75,14 +89,7 @@ impl RouteTable {
             (&from.response_headers_to_add, &from.response_headers_to_remove),
             notes,
         )?;
-        let mut table = Self {
-            hosts: Vec::with_capacity(from.virtual_hosts.len()),
-            exact: AHashMap::new(),
-            suffixes: Vec::new(),
-            prefixes: Vec::new(),
-            any: None,
-            ignore_port: from.ignore_port_in_host_matching,
-        };
+        let mut table = Self { ignore_port: from.ignore_port_in_host_matching, ..Self::empty() };
         for host in &from.virtual_hosts {
             let index = table.hosts.len();
             table.hosts.push(VirtualHost::compile(host, &global, notes)?);
@@ -247,17 +254,17 @@ impl Route {
         let fault = from.typed_per_filter_config.get(fault::FILTER).or_else(|| host.typed_per_filter_config.get(fault::FILTER));
         Ok(Self {
             name: from.name.as_str().into(),
-            path: PathMatch::compile(at("match"), conditions)?,
+            path: PathMatch::compile(at("match"), conditions, notes)?,
             case_sensitive: conditions.case_sensitive.as_ref().is_none_or(|c| c.value),
             headers: conditions
                 .headers
                 .iter()
-                .map(|header| HeaderMatch::compile(at("match.headers"), header))
+                .map(|header| HeaderMatch::compile(at("match.headers"), header, notes))
                 .collect::<Result<_, _>>()?,
             query: conditions
                 .query_parameters
                 .iter()
-                .map(|query| QueryMatch::compile(at("match.query_parameters"), query))
+                .map(|query| QueryMatch::compile(at("match.query_parameters"), query, notes))
                 .collect::<Result<_, _>>()?,
             action: Action::compile(object, from, notes)?,
             operation: operation.map(Arc::from),
@@ -276,7 +283,7 @@ impl Route {
 }
 
 impl PathMatch {
-    fn compile(at: At<'_>, from: &route::RouteMatch) -> Result<Self, ConfigError> {
+    fn compile(at: At<'_>, from: &route::RouteMatch, notes: &mut Notes) -> Result<Self, ConfigError> {
         use route::route_match::PathSpecifier as Path;
         Ok(match from.path_specifier.as_ref() {
             Some(Path::Prefix(prefix)) => Self::Prefix(prefix.clone()),
@@ -285,7 +292,8 @@ impl PathMatch {
             Some(Path::PathSeparatedPrefix(prefix)) => Self::Segments(prefix.clone()),
             Some(Path::ConnectMatcher(_)) => Self::Connect,
             Some(Path::PathMatchPolicy(_)) => {
-                return Err(at.error("path_match_policy is not supported"));
+                notes.add("path_match_policy is not honoured: it matches nothing");
+                Self::Never
             }
             None => return Err(at.error("a path condition is needed")),
         })
@@ -293,6 +301,7 @@ impl PathMatch {
 
     fn matches(&self, request: &RequestView<'_>, case_sensitive: bool) -> bool {
         match self {
+            Self::Never => false,
             Self::Connect => request.method == "CONNECT",
             Self::Regex(regex) => regex.is_match(request.path),
             Self::Prefix(prefix) => starts_with(request.path, prefix, case_sensitive),
@@ -308,7 +317,7 @@ impl PathMatch {
     pub fn matched_len(&self, path: &str) -> usize {
         match self {
             Self::Prefix(text) | Self::Segments(text) => text.len().min(path.len()),
-            Self::Exact(_) | Self::Regex(_) | Self::Connect => path.len(),
+            Self::Exact(_) | Self::Regex(_) | Self::Connect | Self::Never => path.len(),
         }
     }
 }

@@ -121,8 +121,12 @@ impl Action {
         match from.action.as_ref() {
             Some(route::route::Action::Route(forward)) => Ok(Self::Forward(Box::new(compile_forward(object, forward, notes)?))),
             Some(route::route::Action::Redirect(redirect)) => Ok(Self::Redirect(compile_redirect(object, redirect)?)),
-            Some(route::route::Action::DirectResponse(direct)) => compile_direct(object, direct),
-            _ => Err(ConfigError::new(object, "action", "one of route, redirect, direct_response is needed")),
+            Some(route::route::Action::DirectResponse(direct)) => compile_direct(object, direct, notes),
+            Some(_) => {
+                notes.add("filter and non-forwarding actions are not honoured: they answer 404");
+                Ok(Self::Direct(StatusCode::NOT_FOUND, Bytes::new()))
+            }
+            None => Err(ConfigError::new(object, "action", "one of route, redirect, direct_response is needed")),
         }
     }
 }
@@ -281,7 +285,7 @@ fn compile_redirect(object: &str, from: &route::RedirectAction) -> Result<Redire
     })
 }
 
-fn compile_direct(object: &str, from: &route::DirectResponseAction) -> Result<Action, ConfigError> {
+fn compile_direct(object: &str, from: &route::DirectResponseAction, notes: &mut Notes) -> Result<Action, ConfigError> {
     use core::data_source::Specifier;
     let at = |field| At { object, field };
     let status = u16::try_from(from.status)
@@ -294,7 +298,8 @@ fn compile_direct(object: &str, from: &route::DirectResponseAction) -> Result<Ac
         Some(Specifier::InlineString(text)) => Bytes::from(text.clone()),
         Some(Specifier::InlineBytes(bytes)) => Bytes::from(bytes.clone()),
         Some(_) => {
-            return Err(at("direct_response.body").error("only inline bodies are supported"));
+            notes.add("direct_response bodies that are not inline are not honoured: the body is empty");
+            Bytes::new()
         }
     };
     Ok(Action::Direct(status, body))

@@ -1,10 +1,11 @@
-//! Accepts connections of one listener and serves HTTP/1.1 on each until it ends or the listener drains.
+//! Accepts connections of one listener and serves each until it ends or the listener drains.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -13,7 +14,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
-use crate::proxy::{Ends, SharedContext, handle};
+use super::{Served, tcp};
+use crate::proxy::{Context, Ends, handle};
 use crate::stats::ListenerStats;
 
 /// Connections of one listener; a further one is closed at once and counted.
@@ -27,7 +29,8 @@ const DRAIN: Duration = Duration::from_secs(5);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 pub struct Server {
-    pub context: SharedContext,
+    pub served: Arc<ArcSwap<Served>>,
+    pub stats: Arc<ListenerStats>,
     pub connections: TaskTracker,
     pub stop: CancellationToken,
 }
@@ -50,32 +53,47 @@ impl Server {
     }
 
     fn take(&self, stream: TcpStream, peer: SocketAddr) {
-        let stats = self.context.load().stats.clone();
-        stats.cx_total.inc();
-        if stats.cx_active.get() >= CONNECTIONS_MAX {
-            stats.cx_overflow.inc();
+        self.stats.cx_total.inc();
+        if self.stats.cx_active.get() >= CONNECTIONS_MAX {
+            self.stats.cx_overflow.inc();
             return;
         }
-        let open = Open::new(stats);
-        let context = self.context.clone();
+        let Ok(local) = stream.local_addr() else {
+            return;
+        };
+        // Small answers must not wait for an acknowledgement of the last ones.
+        let _ = stream.set_nodelay(true);
+        let open = Open::new(self.stats.clone());
         let stop = self.stop.clone();
-        self.connections.spawn(async move {
-            serve(context, stream, peer, stop, &open.0).await;
-            drop(open);
-        });
+        match &**self.served.load() {
+            Served::Tcp(context) => {
+                let context = context.clone();
+                self.connections.spawn(async move {
+                    tcp::relay(context, stream, stop).await;
+                    drop(open);
+                });
+            }
+            Served::Http(context) => {
+                let at_first = context.clone();
+                let served = self.served.clone();
+                self.connections.spawn(async move {
+                    serve(served, at_first, stream, Ends { local, peer }, stop).await;
+                    drop(open);
+                });
+            }
+        }
     }
 }
 
-async fn serve(context: SharedContext, stream: TcpStream, peer: SocketAddr, stop: CancellationToken, stats: &ListenerStats) {
-    let Ok(local) = stream.local_addr() else {
-        return;
-    };
-    // Small answers must not wait for an acknowledgement of the last ones.
-    let _ = stream.set_nodelay(true);
-    let ends = Ends { local, peer };
-    let idle = context.load().listener.http.idle_timeout;
+async fn serve(served: Arc<ArcSwap<Served>>, at_first: Arc<Context>, stream: TcpStream, ends: Ends, stop: CancellationToken) {
+    let idle = at_first.http.idle_timeout;
+    let stats = at_first.stats.clone();
     let service = service_fn(move |request| {
-        let context = context.load_full();
+        // A connection outlives changes of its listener; each request goes by what is in force when it comes.
+        let context = match &**served.load() {
+            Served::Http(context) => context.clone(),
+            Served::Tcp(_) => at_first.clone(),
+        };
         async move { Ok::<_, Infallible>(handle(context, ends, request).await) }
     });
     let connection = http1::Builder::new()
@@ -103,7 +121,7 @@ async fn serve(context: SharedContext, stream: TcpStream, peer: SocketAddr, stop
         } else if error.is_incomplete_message() || error.is_canceled() {
             stats.rx_reset.inc();
         }
-        debug!(%peer, %error, "connection ended early");
+        debug!(peer = %ends.peer, %error, "connection ended early");
     }
 }
 

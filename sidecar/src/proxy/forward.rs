@@ -174,7 +174,7 @@ fn judge(result: Result<(Response<Incoming>, Lease), Failed>, retry: Option<&Ret
             let wanted = match &why {
                 Why::Connect(_) => policy.on_connect_failure(),
                 Why::Reset(Reset::Overflow) => false,
-                Why::Reset(_) => policy.on_reset(),
+                Why::Reset(_) => policy.on_reset(unsent.is_some()),
                 Why::PerTryTimeout => policy.on_timeout(),
             };
             match wanted && (repeatable || unsent.is_some()) {

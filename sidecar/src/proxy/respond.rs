@@ -53,7 +53,7 @@ pub fn local(context: &Context, mut exchange: Exchange, reply: LocalReply, route
     if let Some(route) = route {
         route.response_headers.apply(&mut headers);
     }
-    headers.insert(header::SERVER, context.listener.http.server_name.clone());
+    headers.insert(header::SERVER, context.http.server_name.clone());
     exchange.local_response(status, &mut headers);
     finish(status, headers, AnswerBody::Local(Full::new(body)), exchange)
 }
@@ -124,7 +124,7 @@ pub fn count(context: &Context, status: StatusCode, lease: &super::answer::Lease
 
 pub fn prepare(context: &Context, headers: &mut HeaderMap, changes: &Changes<'_>) {
     changes.apply(headers);
-    headers.insert(header::SERVER, context.listener.http.server_name.clone());
+    headers.insert(header::SERVER, context.http.server_name.clone());
 }
 
 fn finish(status: StatusCode, headers: HeaderMap, body: AnswerBody, exchange: Exchange) -> Answer {

@@ -19,7 +19,7 @@ use crate::upstream::LiveCluster;
 use crate::upstream::connections::connect_tcp;
 
 /// Bytes copied at once in each direction; measured against smaller ones, it halves the CPU per byte.
-const COPY_BYTES: usize = 64 * 1024;
+pub const COPY_BYTES: usize = 64 * 1024;
 
 /// Opens a TCP connection to where the client points and answers 200 before the first byte of it.
 pub async fn connect(work: Work<'_>, cluster: Arc<LiveCluster>, mut exchange: Exchange) -> Answer {
@@ -51,7 +51,7 @@ pub async fn connect(work: Work<'_>, cluster: Arc<LiveCluster>, mut exchange: Ex
         return respond::local(context, exchange, local_reply::upgrade_failed(), None);
     };
     let mut headers = HeaderMap::new();
-    headers.insert(header::SERVER, context.listener.http.server_name.clone());
+    headers.insert(header::SERVER, context.http.server_name.clone());
     respond::count(context, StatusCode::OK, &lease);
     exchange.upstream_response(StatusCode::OK, &mut headers);
     context.stats.upgrades.inc();

@@ -109,8 +109,8 @@ fn listener(message: listener::Listener, notes: &mut Notes) -> Compiled<Listener
     Ok((message.name.clone(), Listener::compile(&message, notes)?))
 }
 
-fn assignment(message: endpoint::ClusterLoadAssignment, _: &mut Notes) -> Compiled<Assignment> {
-    Ok((message.cluster_name.clone(), Assignment::compile(&message)?))
+fn assignment(message: endpoint::ClusterLoadAssignment, notes: &mut Notes) -> Compiled<Assignment> {
+    Ok((message.cluster_name.clone(), Assignment::compile(&message, notes)?))
 }
 
 fn routes(message: route::RouteConfiguration, notes: &mut Notes) -> Compiled<RouteTable> {

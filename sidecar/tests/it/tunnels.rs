@@ -112,3 +112,31 @@ async fn an_upgrade_that_is_not_allowed_is_refused() {
     let line = proxy.log_line(0).await;
     assert!(line.contains(" 403 - upgrade_failed - \"-\" 0 0 "), "{line}");
 }
+
+#[tokio::test]
+async fn a_tcp_listener_copies_bytes_and_can_become_http() {
+    let echo = tcp_echo("").await;
+    let ads = Ads::start().await;
+    let node = crate::support::mesh::node_id("sidecar", "mysql-v1");
+    let any = "127.0.0.1:0".parse().unwrap();
+    let config = |listener| crate::support::mesh::Config {
+        clusters: vec![fixed("inbound|3306||", echo)],
+        listeners: vec![listener],
+        ..Default::default()
+    };
+    config(tcp_listener("inbound", any, "inbound|3306||")).push(&ads, &node, "1");
+    let proxy = Proxy::start(&ads, node.clone()).await;
+    proxy.sidecar.ready().await;
+    let mut stream = TcpStream::connect(proxy.listener("inbound")).await.unwrap();
+    stream.write_all(b"select 1").await.unwrap();
+    let mut back = [0; 8];
+    stream.read_exact(&mut back).await.unwrap();
+    assert_eq!(&back, b"select 1");
+
+    let before = proxy.listener("inbound");
+    let direct = res::routes("r", vec![host("r", &["*"], vec![direct("d", 200, "http now")])]);
+    config(listener("inbound", any, INBOUND, &with_routes(manager(), direct))).push(&ads, &node, "2");
+    ads.wait_for(&node, crate::support::ads::LDS, "2", false).await;
+    assert_eq!(proxy.listener("inbound"), before);
+    assert_eq!(crate::support::client::get(before, "/").await.text(), "http now");
+}

@@ -6,7 +6,7 @@ use envoy_types::pb::google::protobuf::Any;
 use prost::Message;
 use serde_json::{Value, json};
 
-use super::super::listener::HTTP_MANAGER;
+use super::super::http_manager::HTTP_MANAGER;
 use super::route::configuration;
 use super::{Object, address, flag, number};
 

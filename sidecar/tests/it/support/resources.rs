@@ -11,6 +11,7 @@ use envoy_types::pb::envoy::config::route::v3 as route;
 use envoy_types::pb::envoy::config::trace::v3 as trace;
 use envoy_types::pb::envoy::extensions::access_loggers::file::v3 as file;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as http;
+use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3 as tcp;
 use envoy_types::pb::google::protobuf as pb;
 use prost::Message;
 use sidelight_telemetry::access_log::ISTIO_TEXT;
@@ -292,17 +293,31 @@ pub const OUTBOUND: i32 = 2;
 pub fn listener(name: &str, at: SocketAddr, direction: i32, manager: &HttpConnectionManager) -> Named {
     let mut manager = manager.clone();
     manager.stat_prefix = format!("{name};");
+    let manager =
+        any("type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager", &manager);
+    listener_with(name, at, direction, manager)
+}
+
+/// A listener that copies bytes to a cluster.
+pub fn tcp_listener(name: &str, at: SocketAddr, cluster: &str) -> Named {
+    let proxy = tcp::TcpProxy {
+        stat_prefix: name.into(),
+        cluster_specifier: Some(tcp::tcp_proxy::ClusterSpecifier::Cluster(cluster.into())),
+        ..Default::default()
+    };
+    let proxy = any("type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy", &proxy);
+    listener_with(name, at, INBOUND, proxy)
+}
+
+fn listener_with(name: &str, at: SocketAddr, direction: i32, filter: pb::Any) -> Named {
     let listener = listener::Listener {
         name: name.into(),
         address: Some(address(at)),
         traffic_direction: direction,
         filter_chains: vec![listener::FilterChain {
             filters: vec![listener::Filter {
-                name: "envoy.filters.network.http_connection_manager".into(),
-                config_type: Some(listener::filter::ConfigType::TypedConfig(any(
-                    "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-                    &manager,
-                ))),
+                name: "filter".into(),
+                config_type: Some(listener::filter::ConfigType::TypedConfig(filter)),
             }],
             ..Default::default()
         }],
