@@ -8,7 +8,6 @@ pub mod error;
 mod graph;
 mod guard;
 mod health;
-mod ingest;
 mod layers;
 mod mesh;
 mod namespaces;

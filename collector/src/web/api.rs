@@ -10,7 +10,7 @@ use sidelight_api::status::Status;
 
 use super::error::{Refusal, no_such_route};
 use super::parts::Shared;
-use super::{graph, ingest, namespaces, timeline};
+use super::{graph, namespaces, timeline};
 use crate::clock;
 use crate::query::window::STEP_MS;
 
@@ -24,7 +24,6 @@ pub fn routes() -> Router<Arc<Shared>> {
         .route("/api/namespaces/{namespace}/applications/{name}/versions/{version}/graph", get(graph::of_app_version))
         .route("/api/timeline", get(timeline::of_traffic))
         .route("/api/status", get(status))
-        .route("/api/ingest", get(ingest::report))
         .route("/api", any(unknown))
         .route("/api/{*rest}", any(unknown))
 }

@@ -22,7 +22,7 @@ pub struct WebParts {
     pub revisions: Arc<dyn RevisionStore>,
     pub mesh: Arc<dyn MeshSource>,
     pub status: StatusFacts,
-    /// Routes of other rooms that need a login: configuration, proxies, Zipkin's API, our own metrics.
+    /// Routes of other rooms that need a login: configuration, proxies, ingest report, Zipkin's API, our own metrics.
     pub api: Router,
     /// Routes of other rooms that need none.
     pub open: Router,

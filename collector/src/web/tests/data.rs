@@ -2,7 +2,6 @@
 
 use serde_json::Value;
 use sidelight_api::graph::{Graph, Namespace};
-use sidelight_api::ingest::IngestReport;
 use sidelight_api::status::Status;
 use sidelight_api::timeline::Timeline;
 
@@ -106,12 +105,6 @@ async fn status_tells_the_store_and_the_step() {
     let status: Status = Server::telling(&Fixture::default()).await.get("/api/status").await.json();
     assert_eq!((status.store.as_str(), status.rollup_s, status.retention_s, status.started_at_ms), ("sqlite", 10, 3600, 1));
     assert_eq!(status.version, env!("CARGO_PKG_VERSION"));
-}
-
-#[tokio::test]
-async fn ingest_is_reported() {
-    let report: IngestReport = Server::telling(&Fixture::default()).await.get("/api/ingest").await.json();
-    assert_eq!(report, IngestReport::default());
 }
 
 #[tokio::test]
