@@ -60,7 +60,7 @@ fn connection_pools() {
     let budget = limits.retry_budget.unwrap();
     assert_eq!((budget.budget_percent.unwrap().value, budget.min_retry_concurrency.unwrap().value), (25.0, 3));
     assert_eq!(cluster.connect_timeout, Some(Duration { seconds: 0, nanos: 30_000_000 }));
-    let keepalive = cluster.upstream_connection_options.clone().unwrap().tcp_keepalive.unwrap();
+    let keepalive = cluster.upstream_connection_options.unwrap().tcp_keepalive.unwrap();
     assert_eq!((keepalive.keepalive_probes.unwrap().value, keepalive.keepalive_time.unwrap().value), (2, 7200));
     let options = protocol_options(&cluster);
     let common = options.common_http_protocol_options.unwrap();

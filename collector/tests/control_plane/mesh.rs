@@ -41,9 +41,13 @@ impl Drop for Mesh {
 impl Mesh {
     /// Without any object.
     pub async fn empty() -> Self {
+        Self::with(settings()).await
+    }
+
+    pub async fn with(settings: ControlSettings) -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());
         let store = SqliteStore::open(&folder.path().join("mesh.db")).await.unwrap();
-        Self::on(Arc::new(store), folder, settings()).await
+        Self::on(Arc::new(store), folder, settings).await
     }
 
     pub async fn bookinfo() -> Self {

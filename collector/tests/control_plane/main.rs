@@ -5,3 +5,4 @@ mod ads;
 mod api;
 mod mesh;
 mod proxy;
+mod real_envoy;

