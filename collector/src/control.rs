@@ -12,6 +12,7 @@ mod view;
 mod wire;
 
 use std::net::SocketAddr;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,11 +27,12 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::api::BODY_BYTES_MAX;
 pub use self::config::OBJECTS_MAX;
-pub use self::proxies::{PROXIES_MAX, RECONNECT_GRACE};
+pub use self::proxies::{ANSWER_GRACE, PROXIES_MAX, RECONNECT_GRACE};
 pub use self::view::MeshView;
 
 use self::objects::Objects;
 use self::proxies::Proxies;
+use crate::clock;
 use crate::store::revisions::{RevisionError, RevisionStore};
 
 /// How long changes of the registry are gathered before they are handed out: a workload's replicas come together.
@@ -166,6 +168,13 @@ impl ControlPlane {
     /// Changes of configuration with `from_ms <= t < to_ms`, oldest first; no namespaces means all.
     pub async fn changes(&self, from_ms: i64, to_ms: i64, namespaces: &[String]) -> Result<Vec<Change>, RevisionError> {
         self.inner.changes(from_ms, to_ms, namespaces).await
+    }
+
+    /// Node ids of proxies that do not run what they were sent: they refused it, or have not answered for
+    /// [`ANSWER_GRACE`].
+    #[must_use]
+    pub fn out_of_sync(&self) -> BTreeSet<String> {
+        self.inner.proxies.out_of_sync(clock::now_ms())
     }
 
     /// `/api/config…` and `/api/proxies`, to be nested under whatever checks the login.

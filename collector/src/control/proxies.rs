@@ -1,6 +1,6 @@
 //! Knows every proxy that is connected, or was until a moment ago, and how far each has come with its configuration.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,9 @@ const ERROR_CHARS_MAX: usize = 2_000;
 /// taking its endpoints away at once would turn a hiccup into an outage. A proxy that ends its stream in order is
 /// leaving, and is removed at once.
 pub const RECONNECT_GRACE: Duration = Duration::from_secs(10);
+
+/// How long a proxy may take to answer a configuration until it counts as out of sync.
+pub const ANSWER_GRACE: Duration = Duration::from_secs(10);
 
 /// One registered proxy.
 #[derive(Clone, Debug)]
@@ -111,6 +114,18 @@ impl Proxies {
         let before = table.records.len();
         table.records.retain(|_, r| r.left.is_none_or(|left| now.duration_since(left) < RECONNECT_GRACE));
         table.records.len() != before
+    }
+
+    pub(super) fn out_of_sync(&self, now_ms: i64) -> BTreeSet<String> {
+        let grace_ms = i64::try_from(ANSWER_GRACE.as_millis()).unwrap_or(i64::MAX);
+        let behind = |sync: &TypeSync| match sync.state {
+            SyncState::Synced => false,
+            SyncState::Waiting => now_ms - sync.sent_at_ms > grace_ms,
+            SyncState::Refused => true,
+        };
+        let table = self.table.lock();
+        let behind = table.records.iter().filter(|(_, record)| record.types.values().any(behind));
+        behind.map(|(id, _)| id.clone()).collect()
     }
 
     pub(super) fn list(&self) -> Vec<Record> {

@@ -14,9 +14,10 @@ impl MeshSource for ControlPlane {
     fn facts(&self) -> MeshFacts {
         let view = self.snapshot();
         let targets = std::sync::Arc::clone(&self.targets().borrow());
+        let behind = self.out_of_sync();
         let instances = targets.iter().map(|target| {
             let identity: &NodeIdentity = &target.identity;
-            Instance { identity, connected: target.connected, synced: None }
+            Instance { identity, connected: target.connected, synced: Some(!behind.contains(&target.id)) }
         });
         MeshFacts::new(view.config(), instances)
     }

@@ -141,7 +141,9 @@ async fn a_refusal_is_remembered_until_something_else_is_accepted() {
         (list.proxies[0].last_error.as_deref() == Some("Invalid duration: xyz")).then_some(())
     })
     .await;
-    assert_eq!(mesh.proxies().await.proxies[0].types["CDS"].state, SyncState::Refused);
+    let list = mesh.proxies().await;
+    assert_eq!(list.proxies[0].types["CDS"].state, SyncState::Refused);
+    assert_eq!(mesh.control.out_of_sync(), [list.proxies[0].node_id.clone()].into());
     let deleted: ApplyResponse = mesh.ok(Method::DELETE, "/api/config/dr/bookinfo/reviews", None::<&()>).await;
     assert_eq!(deleted.results.len(), 1);
     let second = stream.next().await;
@@ -153,6 +155,7 @@ async fn a_refusal_is_remembered_until_something_else_is_accepted() {
         (cds.state == SyncState::Synced && cds.error.is_none() && list.proxies[0].last_error.is_none()).then_some(())
     })
     .await;
+    assert!(mesh.control.out_of_sync().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
