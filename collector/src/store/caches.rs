@@ -72,8 +72,8 @@ impl Caches {
         self.slices.lock().contains(&slice)
     }
 
-    pub fn add_slices(&self, added: impl IntoIterator<Item = Slice>) {
-        self.slices.lock().extend(added);
+    pub fn add_slice(&self, slice: Slice) {
+        self.slices.lock().insert(slice);
     }
 
     pub fn forget_slice(&self, slice: Slice) {

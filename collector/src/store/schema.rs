@@ -1,7 +1,7 @@
 //! Time slices: their families, lengths, names, and the tables they are made of.
 
 use super::StoreError;
-use super::database::Transaction;
+use super::database::{Database, Transaction};
 
 /// Columns for the buckets of a histogram; a finer one is merged into this many.
 pub const BUCKETS_MAX: usize = 24;
@@ -104,21 +104,27 @@ impl Slice {
     }
 }
 
-/// Makes the table of a slice if it is not there yet, and lists it.
-pub(super) async fn create_slice(dialect: Dialect, transaction: &mut dyn Transaction, slice: Slice) -> Result<(), StoreError> {
-    if dialect == Dialect::Postgres {
+/// Makes the table of a slice if it is not there yet, and lists it. In a transaction of its own: a writer that held locks
+/// meanwhile could wait for a reader that waits for it.
+pub(super) async fn create_slice<D: Database>(database: &D, slice: Slice) -> Result<(), StoreError> {
+    let mut transaction = database.begin().await?;
+    if D::DIALECT == Dialect::Postgres {
         // Two collectors that make the same partition at once would both find it missing.
         transaction.execute("SELECT pg_advisory_xact_lock(20001)", vec![]).await?;
     }
-    for statement in ddl(dialect, slice) {
-        transaction.execute(&statement, vec![]).await?;
-    }
-    transaction
+    let listed = transaction
         .execute(
             "INSERT INTO slice (family, from_s, to_s) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
             vec![slice.family.name().into(), slice.from_s.into(), slice.to_s().into()],
         )
         .await?;
+    if listed > 0 {
+        for statement in ddl(D::DIALECT, slice) {
+            transaction.execute(&statement, vec![]).await?;
+        }
+    }
+    transaction.commit().await?;
+    database.caches().add_slice(slice);
     Ok(())
 }
 
@@ -127,29 +133,30 @@ fn ddl(dialect: Dialect, slice: Slice) -> Vec<String> {
     match (dialect, slice.family) {
         (Dialect::Postgres, family) => {
             let unit = if family == Family::Span { 1_000_000 } else { 1 };
-            vec![format!(
-                "CREATE TABLE IF NOT EXISTS {table} PARTITION OF {} FOR VALUES FROM ({}) TO ({})",
-                family.name(),
-                slice.from_s * unit,
-                slice.to_s() * unit
-            )]
+            let parent = family.name();
+            let (from, to) = (slice.from_s * unit, slice.to_s() * unit);
+            // Attached, not made in place: that would lock out all readers of the family.
+            vec![
+                format!("CREATE TABLE {table} (LIKE {parent} INCLUDING ALL)"),
+                format!("ALTER TABLE {parent} ATTACH PARTITION {table} FOR VALUES FROM ({from}) TO ({to})"),
+            ]
         }
         // Keyed by time first: new rows go to the end, and a window is one range.
         (Dialect::Sqlite, Family::TenSeconds | Family::Minute | Family::Hour) => {
             let columns: String = value_columns().map(|name| format!("{name} {}, ", sqlite_type(&name))).collect();
             vec![format!(
-                "CREATE TABLE IF NOT EXISTS {table} (t INTEGER NOT NULL, edge_id INTEGER NOT NULL, {columns}\
+                "CREATE TABLE {table} (t INTEGER NOT NULL, edge_id INTEGER NOT NULL, {columns}\
                  PRIMARY KEY (t, edge_id)) WITHOUT ROWID"
             )]
         }
         (Dialect::Sqlite, Family::Span) => vec![
             format!(
-                "CREATE TABLE IF NOT EXISTS {table} (trace_id BLOB NOT NULL, span_id BLOB NOT NULL, \
+                "CREATE TABLE {table} (trace_id BLOB NOT NULL, span_id BLOB NOT NULL, \
                  kind INTEGER NOT NULL, service_id INTEGER NOT NULL, start_us INTEGER NOT NULL, \
                  duration_us INTEGER NOT NULL, operation_id INTEGER NOT NULL, is_error INTEGER NOT NULL, \
                  body BLOB NOT NULL, UNIQUE (trace_id, span_id, kind, service_id, start_us))"
             ),
-            format!("CREATE INDEX IF NOT EXISTS {table}_by_service ON {table} (service_id, start_us)"),
+            format!("CREATE INDEX {table}_by_service ON {table} (service_id, start_us)"),
         ],
     }
 }

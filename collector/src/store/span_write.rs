@@ -13,7 +13,7 @@ const COLUMNS: &str = "(trace_id, span_id, kind, service_id, start_us, duration_
 pub(super) async fn insert<D: Database>(writing: &mut Writing<'_, D>, spans: &[Span]) -> Result<u64, StoreError> {
     let mut slices: BTreeMap<Slice, Vec<Value>> = BTreeMap::new();
     for span in spans {
-        let slice = Family::Span.slice_at(span.start_us.div_euclid(1_000_000));
+        let slice = slice_of(span);
         let service_id = service_id(writing, &span.service, slice.to_s()).await?;
         let operation_id = operation_id(writing, service_id, &span.name, slice.to_s()).await?;
         slices.entry(slice).or_default().extend([
@@ -30,11 +30,15 @@ pub(super) async fn insert<D: Database>(writing: &mut Writing<'_, D>, spans: &[S
     }
     let mut inserted = 0;
     for (slice, values) in slices {
-        writing.ensure_slice(slice).await?;
         let into = format!("{} {COLUMNS}", slice.table());
         inserted += bulk::insert(D::DIALECT, &mut *writing.transaction, &into, "ON CONFLICT DO NOTHING", 9, values).await?;
     }
     Ok(inserted)
+}
+
+/// The slice that a span belongs to.
+pub(super) fn slice_of(span: &Span) -> Slice {
+    Family::Span.slice_at(span.start_us.div_euclid(1_000_000))
 }
 
 async fn service_id<D: Database>(writing: &mut Writing<'_, D>, name: &str, until_s: i64) -> Result<i64, StoreError> {

@@ -1,6 +1,6 @@
 //! Writes one batch in one transaction: what targets said, what that adds to the rollups, spans, and the counts.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::batch::{Counts, Edge, ScrapeBatch, WriteBatch, WriteReport};
@@ -14,7 +14,6 @@ use super::{StoreError, Totals, bulk, counters, span_write};
 #[derive(Default)]
 pub(super) struct Learnt {
     pub edges: HashMap<[u8; 16], (i64, Arc<Edge>)>,
-    pub slices: Vec<Slice>,
     pub names: SpanNames,
 }
 
@@ -26,6 +25,7 @@ pub(super) struct Writing<'a, D: Database> {
 }
 
 pub(super) async fn write<D: Database>(database: &D, batch: &WriteBatch) -> Result<WriteReport, StoreError> {
+    ensure_slices(database, batch).await?;
     let transaction = database.begin().await?;
     let mut writing = Writing { database, transaction, learnt: Learnt::default() };
     let mut report = WriteReport::default();
@@ -56,10 +56,23 @@ pub(super) async fn write<D: Database>(database: &D, batch: &WriteBatch) -> Resu
     Ok(report)
 }
 
+/// Makes the slices that the batch needs.
+async fn ensure_slices<D: Database>(database: &D, batch: &WriteBatch) -> Result<(), StoreError> {
+    let steps = batch.scrapes.iter().flat_map(|scrape| &scrape.added).map(|(t_s, _, _)| *t_s);
+    let rollups = steps.flat_map(|t_s| Family::ROLLUPS.map(|family| family.slice_at(t_s)));
+    let spans = batch.spans.iter().flat_map(|(_, spans)| spans).map(span_write::slice_of);
+    let needed: BTreeSet<Slice> = rollups.chain(spans).collect();
+    for slice in needed {
+        if !database.caches().has_slice(slice) {
+            create_slice(database, slice).await?;
+        }
+    }
+    Ok(())
+}
+
 fn remember<D: Database>(database: &D, learnt: Learnt, stored: &[(i64, &ScrapeBatch)]) {
     let caches = database.caches();
     caches.add_edges(learnt.edges.into_values().collect());
-    caches.add_slices(learnt.slices);
     caches.add_names(learnt.names);
     for (_, scrape) in stored {
         caches.heard_at(scrape.scraped_at_ms);
@@ -132,7 +145,6 @@ impl<D: Database> Writing<'_, D> {
                 values.extend(counters::columns(totals));
             }
             for (slice, values) in slices {
-                self.ensure_slice(slice).await?;
                 self.add_to_slice(slice, values).await?;
             }
         }
@@ -150,14 +162,6 @@ impl<D: Database> Writing<'_, D> {
         let into = format!("{table} (t, edge_id, {})", columns.join(", "));
         let tail = format!("ON CONFLICT (t, edge_id) DO UPDATE SET {}", sums.join(", "));
         bulk::insert(D::DIALECT, &mut *self.transaction, &into, &tail, columns.len() + 2, values).await?;
-        Ok(())
-    }
-
-    pub async fn ensure_slice(&mut self, slice: Slice) -> Result<(), StoreError> {
-        if !self.database.caches().has_slice(slice) && !self.learnt.slices.contains(&slice) {
-            create_slice(D::DIALECT, &mut *self.transaction, slice).await?;
-            self.learnt.slices.push(slice);
-        }
         Ok(())
     }
 

@@ -3,3 +3,5 @@
 
 pub mod place;
 pub mod postgres;
+pub mod proxy;
+pub mod running;

@@ -1,0 +1,138 @@
+//! Spans through Zipkin's door: taken once, judged one by one, found again.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::io::Write;
+use std::net::SocketAddr;
+
+use http::{HeaderMap, StatusCode};
+use serde_json::{Value, json};
+use sidelight_api::ingest::IngestReport;
+use sidelight_collector::Collector;
+use support::place::Place;
+use support::running::{get, send, settings};
+
+on_both!(
+    a_trace_comes_back_and_a_retry_adds_nothing,
+    bad_spans_are_refused_one_by_one,
+    bad_bodies_are_refused_and_counted,
+    searches_find_traces,
+);
+
+fn span(trace: &str, id: &str, service: &str, at_us: i64) -> Value {
+    json!({"traceId": trace, "id": id, "kind": "SERVER", "name": format!("{service}:9080/*"), "timestamp": at_us,
+        "duration": 4085, "localEndpoint": {"serviceName": service, "ipv4": "192.0.2.2"},
+        "tags": {"component": "proxy", "http.status_code": "200"}})
+}
+
+fn now_us() -> i64 {
+    sidelight_collector::clock::now_ms() * 1000
+}
+
+async fn post(address: SocketAddr, body: &Value) -> (StatusCode, String) {
+    send(address, "POST", "/api/v2/spans", HeaderMap::new(), body.to_string().into_bytes()).await
+}
+
+async fn answer(address: SocketAddr, path: &str) -> Value {
+    let (status, body) = get(address, path).await;
+    assert_eq!(status, StatusCode::OK, "{path}: {body}");
+    serde_json::from_str(&body).unwrap()
+}
+
+async fn counts(collector: &Collector) -> IngestReport {
+    let report = answer(collector.addresses().dashboard, "/api/ingest").await;
+    serde_json::from_value(report).unwrap()
+}
+
+async fn a_trace_comes_back_and_a_retry_adds_nothing(place: &Place) {
+    let collector = Collector::start(settings(place)).await.unwrap();
+    let zipkin = collector.addresses().zipkin;
+    let trace = "ab8e2714957101074c7005224e6fd502";
+    let spans = json!([
+        span(trace, "4c7005224e6fd502", "productpage.bookinfo", now_us()),
+        span(trace, "ae0b44695368b649", "reviews.bookinfo", now_us() + 5)
+    ]);
+    assert_eq!(post(zipkin, &spans).await, (StatusCode::ACCEPTED, String::new()));
+    assert_eq!(post(zipkin, &spans).await.0, StatusCode::ACCEPTED);
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(spans.to_string().as_bytes()).unwrap();
+    let headers = HeaderMap::from_iter([(http::header::CONTENT_ENCODING, "gzip".parse().unwrap())]);
+    let sent = send(zipkin, "POST", "/api/v2/spans", headers, gzip.finish().unwrap()).await;
+    assert_eq!(sent.0, StatusCode::ACCEPTED);
+    assert_eq!(answer(zipkin, &format!("/api/v2/trace/{trace}")).await, spans);
+    // On the dashboard's port as well.
+    assert_eq!(answer(collector.addresses().dashboard, &format!("/api/v2/trace/{trace}")).await, spans);
+    let door = &counts(&collector).await.doors[0];
+    assert_eq!((door.received, door.stored, door.refused["duplicate"]), (6, 2, 4));
+    collector.shutdown().await;
+}
+
+async fn bad_spans_are_refused_one_by_one(place: &Place) {
+    let collector = Collector::start(settings(place)).await.unwrap();
+    let zipkin = collector.addresses().zipkin;
+    let mixed = json!([span("1", "2", "a", now_us()), span("0", "3", "a", now_us()), 7, span("1", "4", "a", 1)]);
+    assert_eq!(post(zipkin, &mixed).await.0, StatusCode::ACCEPTED);
+    assert_eq!(answer(zipkin, "/api/v2/trace/0000000000000001").await.as_array().unwrap().len(), 1);
+    let (status, reason) = post(zipkin, &json!([{"traceId": "x"}])).await;
+    assert_eq!((status, reason.as_str()), (StatusCode::BAD_REQUEST, "no span was taken: bad_trace_id"));
+    assert_eq!(post(zipkin, &json!([])).await.0, StatusCode::ACCEPTED);
+    let door = &counts(&collector).await.doors[0];
+    assert_eq!((door.received, door.stored), (5, 1));
+    let refused: Vec<_> = door.refused.iter().map(|(reason, count)| (reason.as_str(), *count)).collect();
+    assert_eq!(refused, [("bad_span", 1), ("bad_trace_id", 2), ("too_old", 1)]);
+    collector.shutdown().await;
+}
+
+async fn bad_bodies_are_refused_and_counted(place: &Place) {
+    let collector = Collector::start(settings(place)).await.unwrap();
+    let zipkin = collector.addresses().zipkin;
+    let (status, reason) = post(zipkin, &json!({"traceId": "1"})).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(reason.starts_with("expected a JSON array of spans: "), "{reason}");
+    let large = vec![b' '; 5 * 1024 * 1024 + 1];
+    let sent = send(zipkin, "POST", "/api/v2/spans", HeaderMap::new(), large.clone()).await;
+    assert_eq!(sent.0, StatusCode::PAYLOAD_TOO_LARGE);
+    // A small body that would unpack into a large one.
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    gzip.write_all(&large).unwrap();
+    let headers = HeaderMap::from_iter([(http::header::CONTENT_ENCODING, "gzip".parse().unwrap())]);
+    let sent = send(zipkin, "POST", "/api/v2/spans", headers, gzip.finish().unwrap()).await;
+    assert_eq!(sent.0, StatusCode::PAYLOAD_TOO_LARGE);
+    let headers = HeaderMap::from_iter([(http::header::CONTENT_TYPE, "application/x-protobuf".parse().unwrap())]);
+    let sent = send(zipkin, "POST", "/api/v2/spans", headers, vec![10, 0]).await;
+    assert_eq!(sent.0, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    let door = &counts(&collector).await.doors[0];
+    assert_eq!((door.received, door.stored), (4, 0));
+    let refused: Vec<_> = door.refused.iter().map(|(reason, count)| (reason.as_str(), *count)).collect();
+    assert_eq!(refused, [("body_too_large", 2), ("undecodable", 1), ("unsupported_encoding", 1)]);
+    collector.shutdown().await;
+}
+
+async fn searches_find_traces(place: &Place) {
+    let collector = Collector::start(settings(place)).await.unwrap();
+    let zipkin = collector.addresses().zipkin;
+    let mut failed = span("2", "1", "reviews.bookinfo", now_us());
+    failed["tags"]["error"] = json!("true");
+    let spans = json!([span("1", "1", "ratings.bookinfo", now_us() - 1_000_000), failed]);
+    assert_eq!(post(zipkin, &spans).await.0, StatusCode::ACCEPTED);
+    assert_eq!(answer(zipkin, "/api/v2/services").await, json!(["ratings.bookinfo", "reviews.bookinfo"]));
+    assert_eq!(answer(zipkin, "/api/v2/spans?serviceName=ratings.bookinfo").await, json!(["ratings.bookinfo:9080/*"]));
+    let ids = async |query: &str| -> Vec<String> {
+        let traces = answer(zipkin, &format!("/api/v2/traces?{query}")).await;
+        let traces = traces.as_array().unwrap().clone();
+        traces.iter().map(|trace| trace[0]["traceId"].as_str().unwrap().trim_start_matches('0').to_owned()).collect()
+    };
+    assert_eq!(ids("").await, ["2", "1"]);
+    assert_eq!(ids("limit=1").await, ["2"]);
+    assert_eq!(ids("serviceName=ratings.bookinfo&spanName=ratings.bookinfo:9080/*").await, ["1"]);
+    assert_eq!(ids("annotationQuery=error%20and%20http.status_code%3D200").await, ["2"]);
+    assert_eq!(ids("minDuration=5000").await, [""; 0]);
+    assert_eq!(ids("endTs=1000").await, [""; 0]);
+    assert_eq!(get(zipkin, "/api/v2/traces?maxDuration=1").await.0, StatusCode::BAD_REQUEST);
+    assert_eq!(get(zipkin, "/api/v2/spans").await.0, StatusCode::BAD_REQUEST);
+    assert_eq!(get(zipkin, "/api/v2/trace/77").await.0, StatusCode::NOT_FOUND);
+    assert_eq!(get(zipkin, "/api/v2/trace/no").await.0, StatusCode::BAD_REQUEST);
+    assert_eq!(answer(zipkin, "/health").await, json!({"status": "UP"}));
+    collector.shutdown().await;
+}
