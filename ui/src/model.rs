@@ -11,6 +11,7 @@ pub mod format;
 pub mod geometry;
 pub mod layout;
 pub mod measure;
+pub mod mesh;
 pub mod picture;
 pub mod route;
 pub mod scene;

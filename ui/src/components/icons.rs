@@ -28,7 +28,6 @@ pub enum Icon {
     Minus,
     Plus,
     ArrowRight,
-    ChevronRight,
     ChevronLeft,
     Workload,
     App,
@@ -39,9 +38,6 @@ pub enum Icon {
     Unknown,
     Undo,
     Trash,
-    History,
-    Diff,
-    Link,
 }
 
 impl Icon {
@@ -92,7 +88,6 @@ impl Icon {
             Self::Minus => r#"<path d="M5.5 12h13"/>"#,
             Self::Plus => r#"<path d="M5.5 12h13M12 5.5v13"/>"#,
             Self::ArrowRight => r#"<path d="M4.5 12h15M14 6.5l5.5 5.5-5.5 5.5"/>"#,
-            Self::ChevronRight => r#"<path d="m9.5 6.5 5.5 5.5-5.5 5.5"/>"#,
             Self::ChevronLeft => r#"<path d="M14.5 6.5 9 12l5.5 5.5"/>"#,
             Self::Workload => r#"<circle cx="12" cy="12" r="8"/>"#,
             Self::App => r#"<rect x="4.5" y="4.5" width="15" height="15" rx="2.5"/>"#,
@@ -107,11 +102,6 @@ impl Icon {
             Self::Unknown => r#"<circle cx="12" cy="12" r="8" stroke-dasharray="3 3"/>"#,
             Self::Undo => r#"<path d="M9 6 4.5 10.5 9 15M4.5 10.5H15a4.5 4.5 0 0 1 0 9h-2.5"/>"#,
             Self::Trash => r#"<path d="M4.5 7h15M9.5 7V4.8h5V7M6.5 7l.9 12.2h9.2L17.5 7M10.3 10.5v5.5M13.7 10.5v5.5"/>"#,
-            Self::History => r#"<path d="M4.6 12a7.4 7.4 0 1 0 2.2-5.3L4.5 9M4.5 4.5V9H9M12 8v4.2l2.8 1.6"/>"#,
-            Self::Diff => r#"<path d="M8 4.5v9M3.5 9h9M11.5 19h9"/>"#,
-            Self::Link => {
-                r#"<path d="M13 5h6v6M19 5l-8.5 8.5M16.5 14v4.5a1 1 0 0 1-1 1h-10a1 1 0 0 1-1-1v-10a1 1 0 0 1 1-1H10"/>"#
-            }
         }
     }
 }

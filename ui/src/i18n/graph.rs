@@ -100,17 +100,14 @@ texts! {
         AllEdges: "all edges shown", "所有显示的边";
         TimeLine: "Time line: drag to see a past moment", "时间线：拖动查看过去的时刻";
         NoData: "no data, {0}", "无数据，{0}";
-        Now: "now", "现在";
         ChangeBy: "{0} by {1}", "{1} {0}";
         Created: "created", "创建";
         Configured: "changed", "修改";
         Unchanged: "saved without a change", "保存（无变化）";
         Deleted: "deleted", "删除";
         RolledBack: "rolled back", "回滚";
-        OpenObject: "Open the object", "打开对象";
         CopyLink: "Copy a link to this", "复制链接";
         Gone: "What was selected has no traffic in this window.", "所选对象在此时间范围内没有流量。";
-        HidePanel: "Hide the panel", "隐藏面板";
         ShowPanel: "Show totals", "显示汇总";
         BadgeVs: "virtual service", "虚拟服务";
         BadgeCb: "circuit breaker", "熔断";

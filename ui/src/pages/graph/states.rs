@@ -33,7 +33,7 @@ pub fn StaleStrip(board: Board) -> impl IntoView {
         reason.get().map(|(since, why)| {
             let time = format::time_of_day(since, platform::offset_minutes(since));
             view! {
-                <div class="strip warn" role="status" data-test="stale">
+                <div class="stale-strip warn" role="status" data-test="stale">
                     <Sign mark=Mark::Degraded/>
                     <b>{fill(GraphText::StaleTitle, &[&time])}</b><span>{why}</span>
                     <span class="grow"></span>
@@ -116,6 +116,10 @@ fn Skeleton(board: Board) -> impl IntoView {
 /// Why there is nothing to draw, and what to do about it.
 #[component]
 fn Empty(board: Board) -> impl IntoView {
+    move || empty(board)
+}
+
+fn empty(board: Board) -> impl IntoView + use<> {
     let view = board.ui.view.get();
     let title = match view.namespaces.as_slice() {
         [] => t(GraphText::EmptyTitle).to_owned(),
@@ -132,7 +136,7 @@ fn Empty(board: Board) -> impl IntoView {
                 <h1>{title}</h1>
                 <p class="remark">{fill(GraphText::EmptyRange, &[&clock(start), &clock(end)])}</p>
                 <hr/>
-                <Reasons board/>
+                {reasons(board)}
                 <div class="actions">
                     {wider.map(|seconds| view! {
                         <button type="button" class="button primary" on:click=move |_| board.ui.update(Step::Push, |view| view.window_s = seconds)>
@@ -149,8 +153,7 @@ fn Empty(board: Board) -> impl IntoView {
     }
 }
 
-#[component]
-fn Reasons(board: Board) -> impl IntoView {
+fn reasons(board: Board) -> impl IntoView + use<> {
     let chosen = board.ui.view.with(|view| view.namespaces.clone());
     let list = board.namespaces.0.value.get();
     let workloads: u32 = list
