@@ -32,7 +32,7 @@ pub enum Command {
     /// Start Bookinfo with sidecars, gateway, traffic, collector and dashboard on this machine
     Demo(DemoArgs),
     /// Start the collector: telemetry, configuration, dashboard
-    Collector(CollectorArgs),
+    Collector(Box<CollectorArgs>),
     /// Start a sidecar from an Envoy bootstrap file
     Sidecar(SidecarArgs),
     /// One service of the sample application, or its load client

@@ -37,7 +37,7 @@ fn dispatch(cli: Cli) -> Result<(), Exit> {
 async fn command(command: Command, lifeline: bool) -> Result<(), Exit> {
     match command {
         Command::Demo(args) => demo::run(args).await,
-        Command::Collector(args) => serve::collector::run(args, serve::stop_signal(lifeline)?).await,
+        Command::Collector(args) => serve::collector::run(*args, serve::stop_signal(lifeline)?).await,
         Command::Sidecar(args) => serve::sidecar::run(args, serve::stop_signal(lifeline)?).await,
         Command::App { app } => Ok(bookinfo::cli::run(app, serve::stop_signal(lifeline)?).await?),
         Command::Apply(args) => verbs::apply::run(args).await,
