@@ -55,14 +55,6 @@ impl Kind {
         matches!(self, Self::Clusters | Self::Listeners)
     }
 
-    /// The type that a proxy waits for anew after it took an update of this one.
-    pub(super) fn warms(self) -> Option<Self> {
-        match self {
-            Self::Clusters => Some(Self::Endpoints),
-            Self::Endpoints | Self::Listeners | Self::Routes => None,
-        }
-    }
-
     /// What answers a request for a name that does not exist, so that whoever waits for it can go on.
     pub(super) fn nothing(self, name: &str) -> Option<Resource> {
         match self {
@@ -115,6 +107,27 @@ impl ProxyResources {
 
     pub(super) fn set(&self, kind: Kind) -> &BTreeMap<String, Resource> {
         &self.sets[kind as usize]
+    }
+
+    /// Takes over clusters, with their endpoints, that `old` has and these have not; answers their names.
+    pub(super) fn keep_clusters_of(&mut self, old: &Self) -> Vec<String> {
+        let gone: Vec<String> =
+            old.set(Kind::Clusters).keys().filter(|name| !self.set(Kind::Clusters).contains_key(*name)).cloned().collect();
+        for kind in [Kind::Clusters, Kind::Endpoints] {
+            for name in &gone {
+                if let Some(resource) = old.set(kind).get(name) {
+                    self.insert(kind, name.clone(), resource.clone());
+                }
+            }
+        }
+        gone
+    }
+
+    pub(super) fn remove_clusters(&mut self, names: &[String]) {
+        for name in names {
+            self.sets[Kind::Clusters as usize].remove(name);
+            self.sets[Kind::Endpoints as usize].remove(name);
+        }
     }
 
     fn insert(&mut self, kind: Kind, name: String, resource: Resource) {

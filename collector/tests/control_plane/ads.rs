@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use axum::http::Method;
 use envoy_types::pb::envoy::config::route::v3::RouteConfiguration;
-use envoy_types::pb::envoy::config::route::v3::route::Action;
-use envoy_types::pb::envoy::config::route::v3::route_action::ClusterSpecifier;
 use envoy_types::pb::envoy::service::discovery::v3::DiscoveryRequest;
 use prost::Message;
 use sidelight_api::config::ApplyResponse;
@@ -14,7 +12,9 @@ use sidelight_api::proxy::SyncState;
 use sidelight_collector::control::ControlSettings;
 
 use crate::mesh::{Mesh, eventually, settings};
-use crate::proxy::{CDS, EDS, LDS, Proxy, RDS, State, Stream, connection_manager, gateway, request, sidecar, without_istio};
+use crate::proxy::{
+    CDS, EDS, LDS, Proxy, RDS, State, Stream, clusters_in, connection_manager, gateway, request, sidecar, without_istio,
+};
 
 const REVIEWS: &str = "outbound|9080||reviews.bookinfo.svc.cluster.local";
 const REVIEWS_V2: &str = "outbound|9080|v2|reviews.bookinfo.svc.cluster.local";
@@ -33,18 +33,9 @@ fn reviews_clusters(state: &State) -> Vec<String> {
 }
 
 fn clusters_of(config: &RouteConfiguration, host: &str) -> Vec<String> {
-    let found = config.virtual_hosts.iter().find(|h| h.name == host);
-    let actions = found.into_iter().flat_map(|h| &h.routes).filter_map(|route| match &route.action {
-        Some(Action::Route(action)) => action.cluster_specifier.clone(),
-        _ => None,
-    });
-    actions
-        .flat_map(|specifier| match specifier {
-            ClusterSpecifier::Cluster(name) => vec![name],
-            ClusterSpecifier::WeightedClusters(all) => all.clusters.into_iter().map(|c| c.name).collect(),
-            _ => Vec::new(),
-        })
-        .collect()
+    let mut only = config.clone();
+    only.virtual_hosts.retain(|found| found.name == host);
+    clusters_in(&only)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -129,6 +120,50 @@ async fn a_change_of_clusters_brings_their_endpoints_again() {
     assert_eq!(proxy.state.pushes[before..], ["Cluster", "ClusterLoadAssignment"]);
 }
 
+/// One apply that brings a new subset with a route to it and takes the old one away: at no moment may a route lead nowhere.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn routes_never_lead_to_a_cluster_that_is_not_there() {
+    let mesh = Mesh::bookinfo().await;
+    mesh.apply(&all_to("v1")).await;
+    let mut proxy = Proxy::start(mesh.xds, sidecar("client", "v1", "127.77.1.11")).await;
+    proxy.until_complete().await;
+    proxy.state.dangling.clear();
+    let before = proxy.state.pushes.len();
+    let subset = "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: reviews, namespace: bookinfo}\n\
+                  spec:\n  host: reviews\n  subsets: [{name: canary, labels: {version: v3}}]\n---\n";
+    mesh.apply(&format!("{subset}{}", all_to("canary"))).await;
+    let canary = "outbound|9080|canary|reviews.bookinfo.svc.cluster.local";
+    let state = proxy
+        .until("the old subsets are gone", |state| {
+            reviews_clusters(state) == [canary] && !state.clusters.keys().any(|name| name.contains("|v1|"))
+        })
+        .await;
+    assert_eq!(state.dangling, BTreeSet::new());
+    let pushes: Vec<&str> = state.pushes[before..].iter().map(String::as_str).collect();
+    let routes = pushes.iter().position(|push| *push == "RouteConfiguration").unwrap();
+    assert!(pushes[..routes].contains(&"Cluster") && pushes[routes..].contains(&"Cluster"), "{pushes:?}");
+}
+
+/// A proxy that takes no clusters still gets its routes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn routes_do_not_wait_for_ever() {
+    let mesh = Mesh::bookinfo().await;
+    let mut stream = Stream::open(mesh.xds, sidecar("client", "v1", "127.77.1.11")).await;
+    stream.subscribe(CDS, &[]).await;
+    let clusters = stream.next().await;
+    stream.ack(&clusters, &[]).await;
+    stream.subscribe(RDS, &["http_proxy"]).await;
+    let routes = stream.next().await;
+    stream.ack(&routes, &["http_proxy"]).await;
+    let subset = "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: ratings, namespace: bookinfo}\n\
+                  spec:\n  host: ratings\n  subsets: [{name: canary, labels: {version: v3}}]\n---\n";
+    mesh.apply(&format!("{subset}{}", all_to("v2"))).await;
+    let clusters = stream.next().await;
+    assert_eq!(clusters.type_url, CDS);
+    // Neither accepted nor refused.
+    assert_eq!(stream.next().await.type_url, RDS);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refusal_is_remembered_until_something_else_is_accepted() {
     let mesh = Mesh::bookinfo().await;
@@ -149,6 +184,10 @@ async fn a_refusal_is_remembered_until_something_else_is_accepted() {
     let second = stream.next().await;
     assert_ne!(second.version_info, first.version_info);
     stream.ack(&second, &[]).await;
+    // The subsets are taken away only now, when nothing can lead to them any more.
+    let third = stream.next().await;
+    assert_eq!(third.resources.len() + 3, second.resources.len());
+    stream.ack(&third, &[]).await;
     eventually("all is well again", async || {
         let list = mesh.proxies().await;
         let cds = &list.proxies[0].types["CDS"];

@@ -9,6 +9,8 @@ use envoy_types::pb::envoy::config::endpoint::v3::ClusterLoadAssignment;
 use envoy_types::pb::envoy::config::endpoint::v3::lb_endpoint::HostIdentifier;
 use envoy_types::pb::envoy::config::listener::v3::{Listener, filter};
 use envoy_types::pb::envoy::config::route::v3::RouteConfiguration;
+use envoy_types::pb::envoy::config::route::v3::route::Action;
+use envoy_types::pb::envoy::config::route::v3::route_action::ClusterSpecifier;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::RouteSpecifier;
 use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
@@ -142,6 +144,8 @@ pub struct State {
     pub routes: BTreeMap<String, RouteConfiguration>,
     /// Types in the order in which they came.
     pub pushes: Vec<String>,
+    /// Clusters that routes pointed at while they were not there, or had no endpoints yet.
+    pub dangling: BTreeSet<String>,
 }
 
 impl Proxy {
@@ -246,6 +250,12 @@ impl State {
             }
             other => panic!("unexpected type {other}"),
         }
+        let ready = |name: &String| {
+            let cluster = self.clusters.get(name);
+            cluster.is_some_and(|cluster| cluster.eds_cluster_config.is_none() || self.endpoints.contains_key(name))
+        };
+        let dangling: Vec<String> = self.routes.values().flat_map(clusters_in).filter(|name| !ready(name)).collect();
+        self.dangling.extend(dangling);
     }
 }
 
@@ -283,4 +293,19 @@ pub fn connection_manager(listener: &Listener) -> Option<HttpConnectionManager> 
     let filter = listener.filter_chains.first()?.filters.first()?;
     let Some(filter::ConfigType::TypedConfig(any)) = &filter.config_type else { return None };
     any.type_url.ends_with("HttpConnectionManager").then(|| HttpConnectionManager::decode(&any.value[..]).unwrap())
+}
+
+/// All clusters that a route configuration leads to.
+pub fn clusters_in(config: &RouteConfiguration) -> Vec<String> {
+    let routes = config.virtual_hosts.iter().flat_map(|host| &host.routes);
+    let actions = routes.filter_map(|route| match &route.action {
+        Some(Action::Route(action)) => action.cluster_specifier.clone(),
+        _ => None,
+    });
+    let names = actions.flat_map(|specifier| match specifier {
+        ClusterSpecifier::Cluster(name) => vec![name],
+        ClusterSpecifier::WeightedClusters(all) => all.clusters.into_iter().map(|cluster| cluster.name).collect(),
+        _ => Vec::new(),
+    });
+    names.collect()
 }

@@ -1,4 +1,7 @@
 //! The state-of-the-world protocol of one stream, without I/O: what to answer to a request, what to push on a change.
+//!
+//! A change is pushed in two steps, so that no route ever points at a cluster that is not ready: clusters and endpoints
+//! first, listeners and routes once the proxy has answered for those.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -48,6 +51,8 @@ pub(in crate::control) struct Session {
     identifier: String,
     nonces: u64,
     subscriptions: BTreeMap<Kind, Subscription>,
+    /// Listeners and routes wait for the proxy to have its clusters.
+    holding: bool,
 }
 
 #[derive(Debug, Default)]
@@ -58,13 +63,14 @@ struct Subscription {
     version: String,
     /// Whether the last response has been answered.
     answered: bool,
+    refused: bool,
     /// Hash of each resource as it was last sent; forgotten when it was refused.
     sent: BTreeMap<String, blake3::Hash>,
 }
 
 impl Session {
     pub(in crate::control) fn new(identifier: String) -> Self {
-        Self { identifier, nonces: 0, subscriptions: BTreeMap::new() }
+        Self { identifier, nonces: 0, subscriptions: BTreeMap::new(), holding: false }
     }
 
     pub(in crate::control) fn on_request(&mut self, request: &DiscoveryRequest, resources: &ProxyResources) -> Reaction {
@@ -78,7 +84,7 @@ impl Session {
             return reaction;
         }
         let names = if kind.is_whole() { BTreeSet::new() } else { request.resource_names.iter().cloned().collect() };
-        match self.subscriptions.get_mut(&kind) {
+        match self.subscriptions.get(&kind) {
             None => {
                 // Nonce and version, if any, are those of a former stream.
                 self.subscriptions.insert(kind, Subscription { names, ..Subscription::default() });
@@ -86,68 +92,115 @@ impl Session {
                 self.send_all(kind, resources, &mut reaction);
             }
             Some(subscription) if request.response_nonce != subscription.nonce => reaction.events.push(Event::Stale(kind)),
-            Some(subscription) => {
-                let first_answer = !std::mem::replace(&mut subscription.answered, true);
-                let added = names.difference(&subscription.names).next().is_some();
-                let removed = subscription.names.difference(&names).next().is_some();
-                subscription.names = names;
-                let repeated = !first_answer && request.error_detail.is_none();
-                if first_answer {
-                    subscription.note_answer(kind, request, &mut reaction);
-                }
-                if added || (repeated && !removed) {
-                    self.send_all(kind, resources, &mut reaction);
-                } else if removed {
-                    self.narrow(kind, resources, &mut reaction);
-                }
-            }
+            Some(_) => self.on_current(kind, request, names, resources, &mut reaction),
+        }
+        if self.holding && self.has_its_clusters(resources) {
+            self.push_references(resources, &mut reaction);
         }
         reaction
     }
 
-    /// Pushes what differs from what was last sent, in the order that never leaves a reference dangling.
+    /// Pushes what differs from what was last sent.
     pub(in crate::control) fn on_change(&mut self, resources: &ProxyResources) -> Reaction {
         let mut reaction = Reaction::default();
-        let mut warming = None;
-        for kind in Kind::ALL {
-            let Some(subscription) = self.subscriptions.get(&kind) else { continue };
-            if warming == Some(kind) {
-                // A proxy that took a new cluster waits for its endpoints, even when they are what they were.
-                self.send_all(kind, resources, &mut reaction);
-            } else if subscription.version_in(kind, resources) != subscription.version {
-                self.send_changed(kind, resources, &mut reaction);
-                warming = kind.warms();
-            }
+        if self.is_due(Kind::Clusters, resources) {
+            self.send_changed(Kind::Clusters, resources, &mut reaction);
+            // A proxy that took a new cluster waits for its endpoints, even when they are what they were.
+            self.send_all(Kind::Endpoints, resources, &mut reaction);
+            self.holding = true;
+        } else if self.is_due(Kind::Endpoints, resources) {
+            self.send_changed(Kind::Endpoints, resources, &mut reaction);
+        }
+        if !self.holding {
+            self.push_references(resources, &mut reaction);
         }
         reaction
+    }
+
+    /// Pushes what was held back, answered or not.
+    pub(in crate::control) fn stop_holding(&mut self, resources: &ProxyResources) -> Reaction {
+        let mut reaction = Reaction::default();
+        if self.holding {
+            self.push_references(resources, &mut reaction);
+        }
+        reaction
+    }
+
+    pub(in crate::control) fn is_holding(&self) -> bool {
+        self.holding
+    }
+
+    /// Whether the proxy runs exactly what it was sent last, of every type.
+    pub(in crate::control) fn is_settled(&self) -> bool {
+        !self.holding && self.subscriptions.values().all(|subscription| subscription.answered && !subscription.refused)
+    }
+
+    /// The nonce is that of our last response.
+    fn on_current(
+        &mut self,
+        kind: Kind,
+        request: &DiscoveryRequest,
+        names: BTreeSet<String>,
+        resources: &ProxyResources,
+        reaction: &mut Reaction,
+    ) {
+        let Some(subscription) = self.subscriptions.get_mut(&kind) else { return };
+        let first_answer = !std::mem::replace(&mut subscription.answered, true);
+        let added = names.difference(&subscription.names).next().is_some();
+        let removed = subscription.names.difference(&names).next().is_some();
+        subscription.names = names;
+        // Envoy asks again, word for word, when it has to warm a cluster anew.
+        let asked_again = !first_answer && !kind.is_whole() && request.error_detail.is_none();
+        if first_answer {
+            subscription.note_answer(kind, request, reaction);
+        }
+        if added || (asked_again && !removed) {
+            self.send_all(kind, resources, reaction);
+        } else if removed {
+            self.narrow(kind, resources, reaction);
+        }
+    }
+
+    fn is_due(&self, kind: Kind, resources: &ProxyResources) -> bool {
+        self.subscriptions.get(&kind).is_some_and(|subscription| subscription.version_in(kind, resources) != subscription.version)
+    }
+
+    /// Clusters taken, and endpoints of all of them asked for and taken.
+    fn has_its_clusters(&self, resources: &ProxyResources) -> bool {
+        let answered = |kind| self.subscriptions.get(&kind).is_none_or(|subscription| subscription.answered);
+        let endpoints = self.subscriptions.get(&Kind::Endpoints);
+        let asked = endpoints.is_none_or(|s| resources.set(Kind::Endpoints).keys().all(|name| s.names.contains(name)));
+        answered(Kind::Clusters) && answered(Kind::Endpoints) && asked
+    }
+
+    /// What refers to clusters and endpoints.
+    fn push_references(&mut self, resources: &ProxyResources, reaction: &mut Reaction) {
+        self.holding = false;
+        for kind in [Kind::Listeners, Kind::Routes] {
+            if self.is_due(kind, resources) {
+                self.send_changed(kind, resources, reaction);
+            }
+        }
     }
 
     /// Answers with everything that is subscribed, unknown names included.
     fn send_all(&mut self, kind: Kind, resources: &ProxyResources, reaction: &mut Reaction) {
         let Some(subscription) = self.subscriptions.get(&kind) else { return };
-        let mut all: Vec<(String, Resource)> = subscription.known(kind, resources).map(|(n, r)| (n.clone(), r.clone())).collect();
-        for name in &subscription.names {
-            if !resources.set(kind).contains_key(name) {
-                all.extend(kind.nothing(name).map(|nothing| (name.clone(), nothing)));
-            }
-        }
+        let known = subscription.known(kind, resources).map(|(name, resource)| (name.clone(), resource.clone()));
+        let all = known.chain(subscription.unknown(kind, resources)).collect();
         self.send(kind, all, resources, reaction);
     }
 
     /// Leaves out what the proxy has already, where leaving out does not delete.
     fn send_changed(&mut self, kind: Kind, resources: &ProxyResources, reaction: &mut Reaction) {
         let Some(subscription) = self.subscriptions.get(&kind) else { return };
-        let mut changed: Vec<(String, Resource)> = subscription
-            .known(kind, resources)
-            .filter(|(name, resource)| kind.is_whole() || subscription.sent.get(*name) != Some(&resource.hash))
-            .map(|(name, resource)| (name.clone(), resource.clone()))
-            .collect();
+        let known = subscription.known(kind, resources).map(|(name, resource)| (name.clone(), resource.clone()));
         // What is gone is emptied: the proxy would keep its last state for ever.
-        for name in subscription.names.iter().filter(|name| !resources.set(kind).contains_key(*name)) {
-            let gone = kind.nothing(name).filter(|nothing| subscription.sent.get(name) != Some(&nothing.hash));
-            changed.extend(gone.map(|nothing| (name.clone(), nothing)));
+        let mut all: Vec<(String, Resource)> = known.chain(subscription.unknown(kind, resources)).collect();
+        if !kind.is_whole() {
+            all.retain(|(name, resource)| subscription.sent.get(name) != Some(&resource.hash));
         }
-        self.send(kind, changed, resources, reaction);
+        self.send(kind, all, resources, reaction);
     }
 
     fn send(&mut self, kind: Kind, all: Vec<(String, Resource)>, resources: &ProxyResources, reaction: &mut Reaction) {
@@ -190,11 +243,18 @@ impl Subscription {
         resources.set(kind).iter().filter(move |(name, _)| kind.is_whole() || self.names.contains(*name))
     }
 
+    /// Empty resources for names that nothing is known of, so that whoever waits for them can go on.
+    fn unknown<'a>(&'a self, kind: Kind, resources: &'a ProxyResources) -> impl Iterator<Item = (String, Resource)> + 'a {
+        let names = self.names.iter().filter(move |name| !resources.set(kind).contains_key(*name));
+        names.filter_map(move |name| Some((name.clone(), kind.nothing(name)?)))
+    }
+
     fn version_in(&self, kind: Kind, resources: &ProxyResources) -> String {
         version_of(self.known(kind, resources))
     }
 
     fn note_answer(&mut self, kind: Kind, request: &DiscoveryRequest, reaction: &mut Reaction) {
+        self.refused = request.error_detail.is_some();
         match &request.error_detail {
             Some(status) => {
                 // Sent again in whole with the next change; until then a proxy is not bothered twice with the same.

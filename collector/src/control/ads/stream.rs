@@ -7,6 +7,7 @@ use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::service::discovery::v3::{DiscoveryRequest, DiscoveryResponse};
 use sidelight_mesh::identity::NodeIdentity;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
 use super::session::{Event, Reaction, Session};
@@ -16,6 +17,14 @@ use crate::control::{Inner, MeshView, structs, translate};
 
 /// How long a proxy may leave responses unread before its stream is given up.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long listeners and routes wait at most for the proxy to have its clusters.
+///
+/// Long enough for a proxy to fetch endpoints, short enough that an edit reaches everybody within a second.
+const HOLD_MAX: Duration = Duration::from_millis(500);
+
+/// Clusters that are kept for a proxy that does not say that it has let go of them.
+const LINGERING_MAX: usize = 1_000;
 
 /// How long a new stream may be silent.
 const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
@@ -41,6 +50,9 @@ pub(super) async fn run(inner: Arc<Inner>, mut requests: Streaming<DiscoveryRequ
         views: inner.view.subscribe(),
         session: Session::new(inner.identifier()),
         resources: ProxyResources::default(),
+        lingering: Vec::new(),
+        sequence: 0,
+        hold_until: None,
         inner: Arc::clone(&inner),
         identity,
         connection,
@@ -58,8 +70,14 @@ struct Stream {
     connection: Connection,
     views: watch::Receiver<Arc<MeshView>>,
     session: Session,
-    /// Translation of the newest view for this proxy.
+    /// Translation of the newest view for this proxy, and clusters that it may still use.
     resources: ProxyResources,
+    /// Clusters that are no more, kept until the proxy has the routes that do without them.
+    lingering: Vec<String>,
+    /// Of the view that the resources are translated from.
+    sequence: u64,
+    /// When listeners and routes are sent, come what may.
+    hold_until: Option<Instant>,
     sender: Sender,
 }
 
@@ -73,7 +91,7 @@ impl Stream {
         loop {
             if let Some(request) = next.take() {
                 let reaction = self.session.on_request(&request, &self.resources);
-                if self.carry_out(reaction).await.is_err() {
+                if self.carry_out(reaction).await.is_err() || self.let_go().await.is_err() {
                     return Ending::Broken;
                 }
             }
@@ -89,6 +107,12 @@ impl Stream {
                         return Ending::Broken;
                     }
                 }
+                () = until(self.hold_until) => {
+                    let reaction = self.session.stop_holding(&self.resources);
+                    if self.carry_out(reaction).await.is_err() {
+                        return Ending::Broken;
+                    }
+                }
             }
         }
     }
@@ -100,23 +124,47 @@ impl Stream {
 
     fn translate(&mut self) {
         let view = self.views.borrow_and_update().clone();
-        self.resources = translate::translate(&view, &self.identity, &self.inner.settings);
-        self.inner.proxies.saw(&self.connection, view.sequence());
+        let fresh = translate::translate(&view, &self.identity, &self.inner.settings);
+        let old = std::mem::replace(&mut self.resources, fresh);
+        self.lingering = self.resources.keep_clusters_of(&old);
+        if self.lingering.len() > LINGERING_MAX {
+            self.resources.remove_clusters(&std::mem::take(&mut self.lingering));
+        }
+        self.sequence = view.sequence();
     }
 
     async fn push(&mut self) -> Result<(), Gone> {
         self.translate();
         let reaction = self.session.on_change(&self.resources);
+        self.carry_out(reaction).await?;
+        self.let_go().await
+    }
+
+    /// Takes away what no route of the proxy leads to any more.
+    async fn let_go(&mut self) -> Result<(), Gone> {
+        if self.lingering.is_empty() || !self.session.is_settled() {
+            return Ok(());
+        }
+        self.resources.remove_clusters(&std::mem::take(&mut self.lingering));
+        let reaction = self.session.on_change(&self.resources);
         self.carry_out(reaction).await
     }
 
-    async fn carry_out(&self, reaction: Reaction) -> Result<(), Gone> {
+    async fn carry_out(&mut self, reaction: Reaction) -> Result<(), Gone> {
         for event in &reaction.events {
             self.note(event);
+        }
+        if self.session.is_holding() {
+            self.hold_until.get_or_insert_with(|| Instant::now() + HOLD_MAX);
+        } else {
+            self.hold_until = None;
         }
         for (kind, response) in reaction.responses {
             self.inner.proxies.sent(&self.connection, kind, &response.version_info);
             self.send(Ok(response)).await?;
+        }
+        if !self.session.is_holding() {
+            self.inner.proxies.saw(&self.connection, self.sequence);
         }
         if let Some(Event::TooManyNames(_)) = reaction.events.last() {
             self.send(Err(Status::resource_exhausted("too many names in one subscription"))).await?;
@@ -150,6 +198,14 @@ impl Stream {
                 Err(Gone)
             }
         }
+    }
+}
+
+/// For ever, without an end.
+async fn until(end: Option<Instant>) {
+    match end {
+        Some(end) => tokio::time::sleep_until(end).await,
+        None => std::future::pending().await,
     }
 }
 
