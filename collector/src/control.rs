@@ -11,8 +11,8 @@ mod translate;
 mod view;
 mod wire;
 
-use std::net::SocketAddr;
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

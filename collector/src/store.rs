@@ -26,7 +26,7 @@ mod write;
 pub use batch::{Counts, Edge, ScrapeBatch, StoredTarget, WriteBatch, WriteReport};
 pub use edge::{EdgeFilter, EdgeLabels, in_namespaces};
 pub use postgres::PgStore;
-pub use retention::Retention;
+pub use retention::{Retention, TARGETS_KEPT};
 pub use schema::{BUCKETS_MAX, Family, Slice};
 pub use span::{Endpoint, Span, SpanKind, TraceQuery};
 pub use sqlite::SqliteStore;

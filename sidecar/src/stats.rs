@@ -107,12 +107,14 @@ pub struct ListenerStats {
 #[derive(Debug)]
 pub struct ServerStats {
     started: Instant,
+    /// Unix milliseconds. Not a statistic of Envoy: it tells a restart apart from a pause, which whole seconds cannot.
+    pub started_ms: u64,
     pub concurrency: u64,
 }
 
 impl ServerStats {
     pub fn new(concurrency: usize) -> Self {
-        Self { started: Instant::now(), concurrency: concurrency as u64 }
+        Self { started: Instant::now(), started_ms: now_ms(), concurrency: concurrency as u64 }
     }
 
     pub fn uptime_seconds(&self) -> u64 {

@@ -40,8 +40,8 @@ impl From<StoredTarget> for TargetState {
 /// What tells whether the first sight of a target is the whole of it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Knowledge {
-    /// When the store came into being: whatever started later was never counted by anyone.
-    pub store_created_at_ms: i64,
+    /// Since when every target is remembered: whatever started later and is not known was never counted by anyone.
+    pub known_since_ms: i64,
     /// When the target registered with this collector; `None` for one that was configured.
     pub registered_at_ms: Option<i64>,
     pub collector_started_at_ms: i64,
@@ -124,7 +124,7 @@ fn first_sight(seen: &Observation, scraped_at_ms: i64, knowledge: Knowledge) -> 
         return if is_new { Basis::Zero { since_ms: knowledge.registered_at_ms } } else { Basis::Baseline };
     };
     let age_s = (scraped_at_ms - started_at_ms) as f64 / 1000.0;
-    if age_s <= YOUNG_S || started_at_ms >= knowledge.store_created_at_ms {
+    if age_s <= YOUNG_S || started_at_ms >= knowledge.known_since_ms {
         Basis::Zero { since_ms: Some(started_at_ms) }
     } else {
         Basis::Baseline

@@ -123,6 +123,7 @@ impl Observation {
             rows: Vec::new(),
             by_text: HashMap::new(),
             by_labels: HashMap::new(),
+            values: HashMap::new(),
             last: None,
             new_edges: 0,
             room,
@@ -169,6 +170,8 @@ struct Reading<'t, 'r> {
     /// Proxies write the same block for all metrics of an edge, so most blocks are parsed once.
     by_text: HashMap<std::borrow::Cow<'t, str>, Place>,
     by_labels: HashMap<Arc<EdgeLabels>, Place>,
+    /// Edges of one target share most of their labels' values.
+    values: HashMap<String, Arc<str>>,
     /// The buckets of one histogram follow each other.
     last: Option<(&'t str, Place)>,
     new_edges: usize,
@@ -183,8 +186,9 @@ impl<'t> Reading<'t, '_> {
     fn take(&mut self, sample: Sample<'t>) {
         match sample.name {
             "envoy_server_uptime" => self.observation.uptime_s = Some(sample.value).filter(|value| value.is_finite()),
-            "process_start_time_seconds" => {
-                self.observation.started_at_s = Some(sample.value).filter(|value| value.is_finite());
+            // Not `process_start_time_seconds`: behind a merged endpoint that is the application's.
+            "envoy_server_start_time_ms" => {
+                self.observation.started_at_s = Some(sample.value / 1000.0).filter(|value| value.is_finite());
             }
             _ => {
                 if let Err(reason) = self.take_metric(sample) {
@@ -254,7 +258,7 @@ impl<'t> Reading<'t, '_> {
                 return Err(Refusal::LabelTooLong);
             }
             // A dimension that somebody added is summed up.
-            edge.set(name, Arc::from(&*value));
+            edge.set(name, self.value(&value));
         }
         if let Some(place) = self.by_labels.get(&edge) {
             return *place;
@@ -266,6 +270,15 @@ impl<'t> Reading<'t, '_> {
         }
         self.by_labels.insert(labels, place);
         place
+    }
+
+    fn value(&mut self, text: &str) -> Arc<str> {
+        if let Some(known) = self.values.get(text) {
+            return known.clone();
+        }
+        let value: Arc<str> = Arc::from(text);
+        self.values.insert(text.to_owned(), value.clone());
+        value
     }
 
     fn admit(&mut self, edge: &EdgeLabels) -> Place {

@@ -1,6 +1,6 @@
 //! Answers from the rollups: what edges carried in a window, as one sum or step by step.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::batch::{Edge, StoredTarget};
@@ -165,7 +165,9 @@ pub(super) async fn refresh_edges<D: Database>(database: &D, transaction: &mut d
     };
     let rows = transaction.fetch(&edge_sql("edge.edge_id > $1"), vec![after.into()]).await?;
     let unknown = rows.iter().filter(|row| database.caches().edge(row.int(0)).is_none());
-    database.caches().add_edges(unknown.map(|row| (row.int(0), Arc::new(edge_of(row, 1)))).collect());
+    let mut values = Values::default();
+    let added = unknown.map(|row| (row.int(0), Arc::new(edge_of(row, 1, &mut values)))).collect();
+    database.caches().add_edges(added);
     Ok(())
 }
 
@@ -176,13 +178,24 @@ fn edge_sql(condition: &str) -> String {
     )
 }
 
+/// Values that edges share: there are few, and hundreds of thousands of edges.
+#[derive(Default)]
+struct Values {
+    labels: HashMap<String, Arc<str>>,
+    bounds: HashMap<String, Arc<[f64]>>,
+}
+
 /// Reads the bounds at `first` and the labels behind them.
-fn edge_of(row: &Row, first: usize) -> Edge {
+fn edge_of(row: &Row, first: usize, values: &mut Values) -> Edge {
     let mut labels = EdgeLabels::default();
     for (index, name) in EdgeLabels::NAMES.iter().enumerate() {
-        labels.set(name, Arc::from(row.text(first + 1 + index)));
+        let text = row.text(first + 1 + index);
+        let value = values.labels.entry(text.to_owned()).or_insert_with(|| Arc::from(text));
+        labels.set(name, value.clone());
     }
-    Edge::new(Arc::new(labels), parse_bounds(row.text(first)))
+    let text = row.text(first);
+    let bounds = values.bounds.entry(text.to_owned()).or_insert_with(|| parse_bounds(text));
+    Edge::new(Arc::new(labels), bounds.clone())
 }
 
 pub(super) async fn target<D: Database>(database: &D, key: &str) -> Result<Option<StoredTarget>, StoreError> {

@@ -20,6 +20,10 @@ pub struct Retention {
 
 const DAY: u64 = 24 * 3600;
 
+/// How long a target is remembered that does not answer. A process that is older than this and not known is a baseline,
+/// whatever the store's age.
+pub const TARGETS_KEPT: Duration = Duration::from_secs(30 * DAY);
+
 impl Default for Retention {
     fn default() -> Self {
         Self {
@@ -51,6 +55,7 @@ pub(super) async fn drop_old<D: Database>(database: &D, retention: &Retention, n
         let before_s = (now_ms / 1000).saturating_sub(kept_s);
         dropped.extend(drop_family(database, family, before_s).await?);
     }
+    forget_targets(database, now_ms).await?;
     if dropped.iter().any(|slice| slice.family == Family::Span) {
         forget_names(database, now_ms, retention).await?;
     }
@@ -71,6 +76,24 @@ async fn drop_family<D: Database>(database: &D, family: Family, before_s: i64) -
         database.caches().forget_slice(*slice);
     }
     Ok(slices)
+}
+
+/// In a mesh where every start of a pod is a new target, the table would grow for ever.
+async fn forget_targets<D: Database>(database: &D, now_ms: i64) -> Result<(), StoreError> {
+    let before_ms = now_ms - i64::try_from(TARGETS_KEPT.as_millis()).unwrap_or(i64::MAX / 2);
+    let sql = "SELECT target_id FROM target WHERE scraped_at_ms < $1 LIMIT 1000";
+    let rows = database.begin_read().await?.fetch(sql, vec![before_ms.into()]).await?;
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let mut transaction = database.begin().await?;
+    for row in &rows {
+        for table in ["series", "target"] {
+            let sql = format!("DELETE FROM {table} WHERE target_id = $1");
+            transaction.execute(&sql, vec![row.int(0).into()]).await?;
+        }
+    }
+    transaction.commit().await
 }
 
 /// Names of services and operations that no kept span has.

@@ -23,21 +23,21 @@ struct Process {
     started: Instant,
     /// Age at the first scrape, for a process that was there before the test.
     head_start_s: u64,
-    started_at_s: f64,
+    started_at_ms: i64,
     requests: Vec<(String, u64)>,
 }
 
 impl Process {
     fn new(head_start_s: u64) -> Self {
-        let started_at_s = sidelight_collector::clock::now_ms() as f64 / 1000.0 - head_start_s as f64;
-        Self { started: Instant::now(), head_start_s, started_at_s, requests: Vec::new() }
+        let started_at_ms = sidelight_collector::clock::now_ms() - head_start_s as i64 * 1000;
+        Self { started: Instant::now(), head_start_s, started_at_ms, requests: Vec::new() }
     }
 
     fn exposition(&self) -> String {
         let uptime_s = self.started.elapsed().as_secs() + self.head_start_s;
         let mut text = format!("# TYPE istio_requests_total counter\nenvoy_server_uptime{{}} {uptime_s}\n");
         // Processes of a test live for less than an uptime can tell apart.
-        text.push_str(&format!("process_start_time_seconds {}\n", self.started_at_s));
+        text.push_str(&format!("envoy_server_start_time_ms{{}} {}\n", self.started_at_ms));
         for (workload, count) in &self.requests {
             let block = format!(
                 "reporter=\"destination\",source_workload=\"client\",source_workload_namespace=\"test\",\

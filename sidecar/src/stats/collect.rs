@@ -219,6 +219,7 @@ impl List {
                 ("live", u64::from(state != 1)),
                 ("state", state),
                 ("uptime", shared.server.uptime_seconds()),
+                ("start_time_ms", shared.server.started_ms),
                 ("concurrency", shared.server.concurrency),
                 ("memory_allocated", resident),
                 ("memory_heap_size", resident),

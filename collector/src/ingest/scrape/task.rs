@@ -12,7 +12,7 @@ use super::{ScrapeStatuses, ScrapeTarget};
 use crate::clock::now_ms;
 use crate::own_metrics::OwnMetrics;
 use crate::pipeline::{Basis, Knowledge, Observation, Room, TargetState, WriteError, WriterHandle, compare};
-use crate::store::{Counts, Store, StoreError};
+use crate::store::{Counts, Store, StoreError, TARGETS_KEPT};
 
 /// Edges that the dictionary takes; beyond this, new ones are refused and counted.
 pub const EDGES_MAX: usize = 200_000;
@@ -84,7 +84,7 @@ impl TargetTask {
         let received = seen.received;
         let counts = counts(&seen, text.len());
         let knowledge = Knowledge {
-            store_created_at_ms: shared.store_created_at_ms,
+            known_since_ms: known_since_ms(shared.store_created_at_ms, at_ms),
             registered_at_ms: self.target.registered_at_ms,
             collector_started_at_ms: shared.collector_started_at_ms,
         };
@@ -123,6 +123,12 @@ impl TargetTask {
             Err(error) => warn!(target = %self.target.key, error = chain(error), "the scrape was not stored"),
         }
     }
+}
+
+/// Since when every target that was ever scraped is still remembered.
+fn known_since_ms(store_created_at_ms: i64, now_ms: i64) -> i64 {
+    let kept_ms = i64::try_from(TARGETS_KEPT.as_millis()).unwrap_or(i64::MAX);
+    store_created_at_ms.max(now_ms.saturating_sub(kept_ms))
 }
 
 fn counts(seen: &Observation, bytes: usize) -> Counts {

@@ -34,7 +34,7 @@ impl Watched {
 
 #[test]
 fn a_young_process_counts_from_zero() {
-    let mut young = Watched { knowledge: Knowledge { store_created_at_ms: MS, ..Knowledge::default() }, ..Watched::default() };
+    let mut young = Watched { knowledge: Knowledge { known_since_ms: MS, ..Knowledge::default() }, ..Watched::default() };
     assert_eq!(young.scrape(5, Some(90.0), &[("a", 7)]), Basis::Zero { since_ms: Some(MS - 85_000) });
     assert_eq!(young.scrape(20, Some(105.0), &[("a", 9), ("b", 3)]), Basis::Last);
     assert_eq!(young.added, 12);
@@ -42,7 +42,7 @@ fn a_young_process_counts_from_zero() {
 
 #[test]
 fn an_old_process_is_a_baseline() {
-    let mut old = Watched { knowledge: Knowledge { store_created_at_ms: MS, ..Knowledge::default() }, ..Watched::default() };
+    let mut old = Watched { knowledge: Knowledge { known_since_ms: MS, ..Knowledge::default() }, ..Watched::default() };
     assert_eq!(old.scrape(5, Some(91.0), &[("a", 7)]), Basis::Baseline);
     old.scrape(20, Some(106.0), &[("a", 9), ("b", 3)]);
     assert_eq!(old.added, 5);
@@ -51,8 +51,7 @@ fn an_old_process_is_a_baseline() {
 #[test]
 fn a_process_that_started_while_no_collector_ran_counts_from_zero() {
     let created = MS - 86_400_000;
-    let mut late =
-        Watched { knowledge: Knowledge { store_created_at_ms: created, ..Knowledge::default() }, ..Watched::default() };
+    let mut late = Watched { knowledge: Knowledge { known_since_ms: created, ..Knowledge::default() }, ..Watched::default() };
     assert_eq!(late.scrape(0, Some(3600.0), &[("a", 60)]), Basis::Zero { since_ms: Some(MS - 3_600_000) });
     assert_eq!(late.added, 60);
 }
