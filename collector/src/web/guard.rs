@@ -73,10 +73,12 @@ fn changes_something(method: &Method) -> bool {
 /// Browsers say where a request comes from; programs say nothing and carry no cookies by accident.
 fn is_same_origin(headers: &HeaderMap, authority: Option<&Authority>) -> bool {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("unreadable"));
-    if let Some(site) = text("sec-fetch-site")
-        && !matches!(site, "same-origin" | "none")
-    {
-        return false;
+    match text("sec-fetch-site") {
+        // No page can write this header. Believed over `origin`, which a proxy in front may make look foreign by
+        // rewriting the name that we are called by.
+        Some("same-origin") => return true,
+        Some("none") | None => {}
+        Some(_) => return false,
     }
     match text("origin") {
         None => true,

@@ -124,6 +124,7 @@ async fn changes_come_from_the_dashboard_itself() {
         (&[][..], 200),
         (&["origin: http://127.0.0.1:20001"], 200),
         (&["origin: http://127.0.0.1:20001", "sec-fetch-site: same-origin"], 200),
+        (&["origin: https://mesh.example.com", "sec-fetch-site: same-origin"], 200),
         (&["sec-fetch-site: none"], 200),
         (&["origin: http://127.0.0.1:9999"], 403),
         (&["origin: https://evil.example"], 403),
