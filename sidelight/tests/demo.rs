@@ -40,7 +40,11 @@ fn free_ports() -> [u16; 4] {
 
 impl Demo {
     async fn start(dir: &Path, ports: [u16; 4]) -> Self {
-        let mut child = command(dir, ports).stderr(Stdio::inherit()).spawn().unwrap();
+        Self::spawn(command(dir, ports), ports).await
+    }
+
+    async fn spawn(mut command: Command, ports: [u16; 4]) -> Self {
+        let mut child = command.stderr(Stdio::inherit()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut demo = Self { child, lines, ports };
         demo.line(&format!("dashboard: http://127.0.0.1:{}", ports[0])).await;
@@ -125,22 +129,46 @@ async fn demo_comes_up_heals_ends_and_continues() {
     demo.stop("-TERM").await;
 }
 
-/// A killed service is started again, and traffic flows as before.
+/// A killed service and a killed collector are started again, and all proxies find back.
 async fn heals(demo: &mut Demo) {
-    let service = |demo: &Demo| {
-        let found = demo.processes().into_iter().find(|(_, command)| command.contains("app details"));
-        found.map(|(pid, _)| pid)
-    };
-    let before = service(demo).unwrap();
-    send("-KILL", before);
+    for part in ["app details", "collector --listen"] {
+        let before = process(demo, part).unwrap();
+        send("-KILL", before);
+        eventually(&format!("`{part}` was not started again"), || process(demo, part).is_some_and(|pid| pid != before)).await;
+    }
+    eventually("the proxies did not come back", || {
+        let server = format!("http://127.0.0.1:{}", demo.ports[0]);
+        let output = std::process::Command::new(BINARY).args(["proxies", "--server", &server]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().lines().filter(|line| line.matches("synced").count() == 4).count() == 7
+    })
+    .await;
+}
+
+fn process(demo: &Demo, part: &str) -> Option<u32> {
+    demo.processes().into_iter().find(|(_, command)| command.contains(part)).map(|(pid, _)| pid)
+}
+
+async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + LIMIT;
-    loop {
-        if service(demo).is_some_and(|pid| pid != before) {
-            return;
-        }
-        assert!(Instant::now() < deadline, "details was not started again");
+    while !holds() {
+        assert!(Instant::now() < deadline, "{what}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// The way where 127.0.0.1 is the whole loopback; and killed without a chance to tidy up, no process stays behind.
+#[tokio::test]
+async fn all_workloads_fit_on_one_address_and_die_with_the_demo() {
+    let dir = tempfile::tempdir().unwrap();
+    let offset = u16::try_from(std::process::id() % 12).unwrap() * 1_000;
+    let ports = free_ports();
+    let mut command = command(dir.path(), ports.map(|port| port - offset));
+    command.args(["--shared-address", "--offset", &offset.to_string()]);
+    let mut demo = Demo::spawn(command, ports).await;
+    let family = demo.processes();
+    assert!(family.len() >= 15, "{family:?}");
+    demo.child.kill().await.unwrap();
+    eventually("processes outlive the demo", || family.iter().all(|(pid, _)| !Path::new(&format!("/proc/{pid}")).exists())).await;
 }
 
 #[tokio::test]

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use sidelight_collector::settings::{AuthSettings, Database, Settings, SettingsMistakes};
-use sidelight_collector::web::auth::Token;
+use sidelight_collector::web::auth::{TOKEN_FILE, Token};
 use sidelight_collector::{Collector, StartError};
 use tokio_util::sync::CancellationToken;
 
 use super::folder::user_folder;
 use crate::exit::Exit;
+use crate::output::print;
 
 /// The database in `--data`.
 const DATABASE_FILE: &str = "sidelight.db";
@@ -82,10 +83,24 @@ pub enum Auth {
 /// Serves until `stop`, then scrapes a last time and closes the database.
 pub async fn run(args: CollectorArgs, stop: CancellationToken) -> Result<(), Exit> {
     let settings = args.settings(|name| std::env::var_os(name).map(PathBuf::from))?;
+    let token_in = match &settings.auth {
+        AuthSettings::TokenIn(folder) => Some(folder.join(TOKEN_FILE)),
+        AuthSettings::Token(_) | AuthSettings::None => None,
+    };
     let collector = Collector::start(settings).await.map_err(start_failed)?;
+    print(&announcement(collector.addresses().dashboard, token_in.as_deref()))?;
     stop.cancelled().await;
     collector.shutdown().await;
     Ok(())
+}
+
+/// Also where the token is, but never the token: output ends in logs.
+fn announcement(dashboard: SocketAddr, token_in: Option<&Path>) -> String {
+    let mut text = format!("dashboard: http://{dashboard}\n");
+    if let Some(path) = token_in {
+        text.push_str(&format!("log in with the token in {}\n", path.display()));
+    }
+    text
 }
 
 fn start_failed(error: StartError) -> Exit {
