@@ -58,25 +58,36 @@ impl<B: Body + Unpin> Body for CountedBody<B> {
 ///
 /// The exchange is recorded before the last byte is handed over, so whoever received the whole response
 /// finds it counted.
-pub struct ExchangeBody<B> {
+pub struct ExchangeBody<B: Body> {
     inner: B,
     exchange: Option<Exchange>,
+    classify: Option<Classify<B::Error>>,
 }
+
+/// What an error in the middle of a response means: its flag and its details.
+pub type Classify<E> = fn(&E) -> (ResponseFlag, &'static str);
 
 impl<B: Body + Unpin> ExchangeBody<B> {
     /// A body of the same type that ends no exchange, for answers whose exchange lives on elsewhere, as in a tunnel.
     #[must_use]
     pub fn detached(inner: B) -> Self {
-        Self { inner, exchange: None }
+        Self { inner, exchange: None, classify: None }
     }
 
     pub(crate) fn new(inner: B, exchange: Exchange) -> Self {
         let ended = inner.is_end_stream() || exchange.is_bodiless();
-        let mut body = Self { inner, exchange: Some(exchange) };
+        let mut body = Self { inner, exchange: Some(exchange), classify: None };
         if ended {
             body.finish();
         }
         body
+    }
+
+    /// Tells errors of the inner body apart; without it, every one is the upstream's protocol error.
+    #[must_use]
+    pub fn classify_errors(mut self, classify: Classify<B::Error>) -> Self {
+        self.classify = Some(classify);
+        self
     }
 
     fn finish(&mut self) {
@@ -95,10 +106,17 @@ impl<B: Body + Unpin> ExchangeBody<B> {
     }
 
     /// The upstream broke off in the middle of its response.
-    fn fail(&mut self) {
+    fn fail(&mut self, error: &B::Error) {
         if let Some(mut exchange) = self.exchange.take() {
-            exchange.flag(ResponseFlag::UpstreamProtocolError);
-            exchange.details("upstream_reset_after_response_started{protocol_error}");
+            let (flag, details) = match self.classify {
+                Some(classify) => classify(error),
+                None => (
+                    ResponseFlag::UpstreamProtocolError,
+                    "upstream_reset_after_response_started{protocol_error}",
+                ),
+            };
+            exchange.flag(flag);
+            exchange.details(details);
             exchange.finish(Outcome::Complete);
         }
     }
@@ -117,7 +135,7 @@ impl<B: Body + Unpin> Body for ExchangeBody<B> {
                     self.finish();
                 }
             }
-            Some(Err(_)) => self.fail(),
+            Some(Err(error)) => self.fail(error),
             None => self.finish(),
         }
         Poll::Ready(frame)
