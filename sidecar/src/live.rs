@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use envoy_types::pb::google::protobuf::Any;
-use tracing::info;
+use tracing::debug;
 
 use crate::config::Notes;
 use crate::config::cluster::{Cluster, Discovery};
@@ -256,7 +256,7 @@ impl Live {
         self.stats.warming_listeners.set(warming.len() as u64);
         self.stats.active_listeners.set(self.listeners.len() as u64);
         if !warming.is_empty() {
-            info!(?warming, "listeners wait for their routes");
+            debug!(?warming, "listeners wait for their routes");
         }
         !warming.is_empty()
     }

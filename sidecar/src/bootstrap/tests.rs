@@ -95,3 +95,17 @@ fn a_name_in_a_static_cluster_is_refused() {
          which is not an IP address; use type STRICT_DNS for names"
     );
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_it_panic(text in "\\PC{0,200}") {
+        let _ = Bootstrap::from_yaml(&text);
+    }
+
+    #[test]
+    fn a_cut_bootstrap_is_an_error_or_whole(at in 0usize..GOOD.len()) {
+        if let Some(text) = GOOD.get(..at) {
+            let _ = Bootstrap::from_yaml(text);
+        }
+    }
+}

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
+use sidelight_telemetry::ResponseFlag;
 use thiserror::Error;
 use tokio::time::Sleep;
 
@@ -21,6 +22,16 @@ pub enum AnswerError {
     Upstream(#[from] hyper::Error),
     #[error("the upstream took too long")]
     Timeout,
+}
+
+impl AnswerError {
+    /// Flag and details of an answer that ends like this.
+    pub fn classify(&self) -> (ResponseFlag, &'static str) {
+        match self {
+            Self::Timeout => (ResponseFlag::UpstreamRequestTimeout, "response_timeout"),
+            Self::Upstream(_) => (ResponseFlag::UpstreamProtocolError, "upstream_reset_after_response_started{protocol_error}"),
+        }
+    }
 }
 
 /// A request in flight: it counts as active and holds its connection until the answer is complete.

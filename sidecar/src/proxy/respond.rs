@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use sidelight_telemetry::{Exchange, ExchangeBody, Outcome};
 
-use super::answer::{AnswerBody, UpstreamAnswer};
+use super::answer::{AnswerBody, AnswerError, UpstreamAnswer};
 use super::forward::Answered;
 use super::headers::{OVERLOADED, strip_hop_by_hop};
 use super::local_reply::LocalReply;
@@ -128,7 +128,7 @@ pub fn prepare(context: &Context, headers: &mut HeaderMap, changes: &Changes<'_>
 }
 
 fn finish(status: StatusCode, headers: HeaderMap, body: AnswerBody, exchange: Exchange) -> Answer {
-    let mut response = Response::new(exchange.finish_with(body));
+    let mut response = Response::new(exchange.finish_with(body).classify_errors(AnswerError::classify));
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use rand::Rng;
 
-/// Envoy's values: the first pause is below half a second, none is above thirty.
+/// The first pause is below half a second, as Envoy's; none is above ten, so that a control plane that is back is seen soon.
 const BASE: Duration = Duration::from_millis(500);
-const MAX: Duration = Duration::from_secs(30);
+const MAX: Duration = Duration::from_secs(10);
 
 /// Exponential with full jitter, so that a fleet does not come back in step.
 #[derive(Debug, Default)]

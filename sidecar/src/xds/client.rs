@@ -78,7 +78,12 @@ impl AdsClient {
             }
             let pause = backoff.next();
             if let Err(error) = error {
-                warn!(%error, address = self.address, retry_ms = pause.as_millis() as u64, "control plane is away");
+                warn!(
+                    error = chain(&error),
+                    address = self.address,
+                    retry_ms = pause.as_millis() as u64,
+                    "control plane is away"
+                );
             }
             let again = Instant::now() + pause;
             loop {
@@ -205,6 +210,21 @@ impl AdsClient {
             }
         }
     }
+}
+
+/// An error with its causes: the transport's own says nothing of the connection that failed.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
 }
 
 async fn sleep_until(when: Option<Instant>) {

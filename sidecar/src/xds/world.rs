@@ -186,3 +186,8 @@ fn compile_one<M: Message + Default, T>(
         M::decode(any.value.as_slice()).map_err(|error| format!("a {} resource cannot be decoded: {error}", kind.short()))?;
     compile(message, notes).map_err(|error| error.to_string())
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+#[path = "world_tests.rs"]
+mod tests;

@@ -173,6 +173,34 @@ async fn a_closed_connection_is_uc_and_bad_http_is_upe() {
     assert!(line.contains(" 502 UPE upstream_reset_before_response_started{protocol_error} "), "{line}");
 }
 
+#[tokio::test]
+async fn an_answer_that_begins_and_never_ends_times_out_in_the_log() {
+    let endless = app::serve(Router::new().fallback(any(|| async {
+        let body =
+            tokio_stream::StreamExt::chain(tokio_stream::once(Ok::<_, std::convert::Infallible>("abc")), tokio_stream::pending());
+        axum::body::Body::from_stream(body)
+    })))
+    .await;
+    let mut action = action(REVIEWS);
+    action.timeout = Some(seconds(0.2));
+    let (_ads, proxy) = proxy(&[(REVIEWS, &[endless])], vec![route_with("default", action)]).await;
+    let call = crate::support::client::request(http::Method::GET, "http://reviews:9080/", &[], bytes::Bytes::new());
+    assert!(proxy.client().await.send(call).await.is_err(), "the answer must not look complete");
+    let line = proxy.log_line(0).await;
+    assert!(line.contains(" 200 UT response_timeout - \"-\" 0 3 "), "{line}");
+}
+
+#[tokio::test]
+async fn an_upstream_that_cuts_its_answer_is_upe() {
+    let cutting = raw_server(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc").await;
+    let (_ads, proxy) = proxy(&[(REVIEWS, &[cutting])], vec![to(REVIEWS)]).await;
+    let call = crate::support::client::request(http::Method::GET, "http://reviews:9080/", &[], bytes::Bytes::new());
+    assert!(proxy.client().await.send(call).await.is_err());
+    let line = proxy.log_line(0).await;
+    let expected = " 200 UPE upstream_reset_after_response_started{protocol_error} - \"-\" 0 3 ";
+    assert!(line.contains(expected), "{line}");
+}
+
 /// Reads a request, says these bytes, and hangs up.
 async fn raw_server(says: &'static [u8]) -> std::net::SocketAddr {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
