@@ -3,6 +3,7 @@
 mod ads;
 mod api;
 mod config;
+mod metrics;
 mod objects;
 mod proxies;
 mod resources;
@@ -27,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::api::BODY_BYTES_MAX;
 pub use self::config::OBJECTS_MAX;
+pub use self::metrics::ControlMetrics;
 pub use self::proxies::{ANSWER_GRACE, PROXIES_MAX, RECONNECT_GRACE};
 pub use self::view::MeshView;
 
@@ -57,6 +59,7 @@ pub struct ControlSettings {
     /// The registry is empty after a restart and fills as the proxies come back: answering the first of them at once
     /// would take all endpoints of the others away from it.
     pub settle: Duration,
+    pub metrics: ControlMetrics,
 }
 
 impl ControlSettings {
@@ -69,6 +72,7 @@ impl ControlSettings {
             mesh: MeshSettings::default(),
             trust_author_header: false,
             settle: Duration::from_secs(2),
+            metrics: ControlMetrics::default(),
         }
     }
 }
@@ -223,6 +227,7 @@ impl Inner {
         let sequence = self.view.borrow().sequence() + 1;
         let identities = records.iter().map(|record| NodeIdentity::clone(&record.identity));
         let view = MeshView::new(sequence, self.objects.config(), identities);
+        self.settings.metrics.proxies(records.len());
         self.targets.send_replace(records.iter().map(target).collect());
         self.view.send_replace(Arc::new(view));
     }

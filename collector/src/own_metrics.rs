@@ -11,6 +11,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::control::ControlMetrics;
 use crate::store::Counts;
 
 /// Seconds; from a commit on a fast disk to one that a person notices.
@@ -42,6 +43,7 @@ pub struct OwnMetrics {
     edges: Gauge,
     slices_dropped: Counter,
     started_at: Gauge<f64, AtomicU64>,
+    control: ControlMetrics,
 }
 
 impl Default for OwnMetrics {
@@ -59,6 +61,7 @@ impl Default for OwnMetrics {
             edges: Gauge::default(),
             slices_dropped: Counter::default(),
             started_at: Gauge::default(),
+            control: ControlMetrics::default(),
         };
         metrics.register();
         metrics.started_at.set(crate::clock::now_ms() as f64 / 1000.0);
@@ -98,7 +101,14 @@ impl OwnMetrics {
         registry.register("store_rows", "Series, steps of edges and spans handed to the store", self.rows.clone());
         registry.register("store_edges", "Edges in the dictionary", self.edges.clone());
         registry.register("store_slices_dropped", "Time slices dropped by retention", self.slices_dropped.clone());
+        self.control.register(registry);
         registry.register_with_unit("start_time", "When this process started", Unit::Seconds, self.started_at.clone());
+    }
+
+    /// Those that the control plane counts by itself.
+    #[must_use]
+    pub fn control(&self) -> ControlMetrics {
+        self.control.clone()
     }
 
     /// OpenMetrics text.

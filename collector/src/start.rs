@@ -105,7 +105,7 @@ impl Collector {
         let (writer, handle) = Writer::new(Arc::clone(&store), Arc::clone(&metrics));
         let writing = tokio::spawn(writer.run(stop.writing.clone()));
         let control = ControlPlane::start(
-            control_settings(&settings, addresses.zipkin),
+            control_settings(&settings, addresses.zipkin, &metrics),
             Arc::clone(&revisions),
             listeners.xds,
             stop.control.clone(),
@@ -226,11 +226,12 @@ fn hosts(settings: &Settings) -> HostPolicy {
     }
 }
 
-fn control_settings(settings: &Settings, zipkin: SocketAddr) -> ControlSettings {
+fn control_settings(settings: &Settings, zipkin: SocketAddr, metrics: &OwnMetrics) -> ControlSettings {
     let advertised = settings.zipkin_advertise.clone().unwrap_or_else(|| reachable(zipkin).to_string());
     ControlSettings {
         trace_sampling_percent: settings.trace_sampling_percent,
         trust_author_header: matches!(settings.auth, AuthSettings::None),
+        metrics: metrics.control(),
         ..ControlSettings::new(advertised)
     }
 }

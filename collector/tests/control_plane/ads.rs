@@ -108,7 +108,7 @@ async fn an_edit_reaches_every_proxy_and_a_bad_one_none() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_of_clusters_brings_their_endpoints_again() {
     let mesh = Mesh::bookinfo().await;
-    let mut proxy = Proxy::start(mesh.xds, sidecar("productpage", "v1", "127.77.1.11")).await;
+    let mut proxy = Proxy::start(mesh.xds, sidecar("client", "v1", "127.77.1.11")).await;
     proxy.until_complete().await;
     let before = proxy.state.pushes.len();
     mesh.apply(
@@ -292,4 +292,47 @@ async fn only_istios_proxies_get_istios_filters() {
     assert_eq!(filters(without_istio(node.clone())).await, standard);
     let [fault, cors, router] = standard;
     assert_eq!(filters(node).await, ["istio.metadata_exchange", fault, cors, "istio.stats", router]);
+}
+
+/// A workload whose proxy dies without a word may be back in a moment: its endpoints stay for a while.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broken_stream_leaves_the_workload_for_a_while() {
+    let mesh = Mesh::bookinfo().await;
+    let mut caller = Proxy::start(mesh.xds, sidecar("client", "v1", "127.77.1.11")).await;
+    caller.until_complete().await;
+    let there = BTreeSet::from(["127.77.1.22:9080".to_owned()]);
+    let other = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let xds = mesh.xds;
+    let reviews = other.spawn(async move { Proxy::start(xds, sidecar("reviews", "v2", "127.77.1.22")).await });
+    let _held = reviews.await.unwrap();
+    caller.until("reviews is there", |state| state.endpoints[REVIEWS] == there).await;
+    // All its sockets are closed at once, as when a process is killed.
+    other.shutdown_background();
+    eventually("the end is noticed", async || {
+        let list = mesh.proxies().await;
+        list.proxies.iter().any(|proxy| proxy.workload == "reviews-v2" && !proxy.connected).then_some(())
+    })
+    .await;
+    eventually("whoever scrapes knows it", async || {
+        let targets = mesh.control.targets();
+        let gone = targets.borrow().iter().filter(|target| !target.connected).count();
+        (gone == 1).then_some(())
+    })
+    .await;
+    assert_eq!(caller.state.endpoints[REVIEWS], there);
+    let nobody = BTreeSet::new();
+    caller.until("the grace is over", |state| state.endpoints[REVIEWS] == nobody).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_another_collector_saves_reaches_our_proxies() {
+    let mesh = Mesh::bookinfo().await;
+    let other = mesh.second().await;
+    let mut proxy = Proxy::start(mesh.xds, sidecar("client", "v1", "127.77.1.11")).await;
+    proxy.until_complete().await;
+    other.apply(&all_to("v2")).await;
+    proxy.until("the edit is there", |state| reviews_clusters(state) == [REVIEWS_V2]).await;
+    // And counts when the next edit is checked and numbered.
+    let response = mesh.apply(&all_to("v3")).await;
+    assert_eq!(response.results[0].revision, 2);
 }

@@ -62,6 +62,11 @@ impl Mesh {
         Self::on(Arc::clone(&self.store), Arc::clone(&self._folder), settings).await
     }
 
+    /// Another control plane on the same objects.
+    pub async fn second(&self) -> Self {
+        Self::on(Arc::clone(&self.store), Arc::clone(&self._folder), settings()).await
+    }
+
     async fn on(store: Arc<dyn RevisionStore>, folder: Arc<tempfile::TempDir>, settings: ControlSettings) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let xds = listener.local_addr().unwrap();

@@ -38,6 +38,29 @@ pub(in crate::control) enum Event {
     TooManyNames(Kind),
 }
 
+impl Event {
+    /// `None` for a type that is not handed out.
+    pub(in crate::control) fn kind(&self) -> Option<Kind> {
+        match self {
+            Self::Accepted { kind, .. } | Self::Refused { kind, .. } | Self::Narrowed { kind, .. } => Some(*kind),
+            Self::Subscribed(kind) | Self::Stale(kind) | Self::TooManyNames(kind) => Some(*kind),
+            Self::UnknownType(_) => None,
+        }
+    }
+
+    pub(in crate::control) fn word(&self) -> &'static str {
+        match self {
+            Self::Subscribed(_) => "subscribed",
+            Self::Accepted { .. } => "accepted",
+            Self::Refused { .. } => "refused",
+            Self::Narrowed { .. } => "narrowed",
+            Self::Stale(_) => "stale",
+            Self::UnknownType(_) => "unknown_type",
+            Self::TooManyNames(_) => "too_many_names",
+        }
+    }
+}
+
 /// What the stream has to do.
 #[derive(Debug, Default)]
 pub(in crate::control) struct Reaction {

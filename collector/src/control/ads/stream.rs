@@ -35,15 +35,16 @@ pub(super) async fn run(inner: Arc<Inner>, mut requests: Streaming<DiscoveryRequ
     let first = match tokio::time::timeout(FIRST_REQUEST_TIMEOUT, requests.message()).await {
         Ok(Ok(Some(first))) => first,
         Ok(Ok(None) | Err(_)) => return,
-        Err(_) => return refuse(&sender, Status::deadline_exceeded("no request came")).await,
+        Err(_) => return refuse(&inner, &sender, Status::deadline_exceeded("no request came")).await,
     };
     let identity = match read_identity(first.node.as_ref()) {
         Ok(identity) => Arc::new(identity),
-        Err(status) => return refuse(&sender, status).await,
+        Err(status) => return refuse(&inner, &sender, status).await,
     };
     let Some(connection) = inner.proxies.connect(Arc::clone(&identity)) else {
-        return refuse(&sender, Status::resource_exhausted("too many proxies are registered")).await;
+        return refuse(&inner, &sender, Status::resource_exhausted("too many proxies are registered")).await;
     };
+    inner.settings.metrics.stream("opened");
     tracing::info!(node = identity.node_id, "a proxy connected");
     inner.registry_changed.notify_one();
     let mut stream = Stream {
@@ -59,6 +60,7 @@ pub(super) async fn run(inner: Arc<Inner>, mut requests: Streaming<DiscoveryRequ
         sender,
     };
     let ending = stream.serve(first, requests).await;
+    inner.settings.metrics.stream(if ending == Ending::Orderly { "ended" } else { "broken" });
     inner.proxies.disconnect(&stream.connection, ending);
     tracing::info!(node = stream.identity.node_id, ?ending, "a proxy disconnected");
     inner.registry_changed.notify_one();
@@ -161,6 +163,7 @@ impl Stream {
         }
         for (kind, response) in reaction.responses {
             self.inner.proxies.sent(&self.connection, kind, &response.version_info);
+            self.inner.settings.metrics.responded(kind);
             self.send(Ok(response)).await?;
         }
         if !self.session.is_holding() {
@@ -175,6 +178,7 @@ impl Stream {
 
     fn note(&self, event: &Event) {
         let (proxies, node) = (&self.inner.proxies, &self.identity.node_id);
+        self.inner.settings.metrics.asked(event.kind(), event.word());
         match event {
             Event::Accepted { kind, version } => proxies.accepted(&self.connection, *kind, version),
             Event::Narrowed { kind, version } => proxies.renamed(&self.connection, *kind, version),
@@ -212,7 +216,8 @@ async fn until(end: Option<Instant>) {
 /// The proxy cannot be reached on this stream any more.
 struct Gone;
 
-async fn refuse(sender: &Sender, status: Status) {
+async fn refuse(inner: &Inner, sender: &Sender, status: Status) {
+    inner.settings.metrics.stream("refused");
     tracing::warn!(%status, "a proxy's stream was refused");
     // The receiver may be gone already, and then there is nobody to tell.
     let _ = sender.send(Err(status)).await;

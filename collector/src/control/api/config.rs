@@ -10,6 +10,7 @@ use sidelight_api::config::{
 
 use super::Control;
 use super::body::{Body, By, Key};
+use crate::control::Inner;
 use crate::control::config::ConfigError;
 
 type Answer<T> = Result<Json<T>, ConfigError>;
@@ -39,7 +40,7 @@ pub(super) async fn list(State(inner): Control, Query(query): Query<ListQuery>) 
 }
 
 pub(super) async fn apply(State(inner): Control, By(author): By, Body(request): Body<ApplyRequest>) -> Answer<ApplyResponse> {
-    inner.apply(&request, &author).await.map(Json)
+    counted(&inner, inner.apply(&request, &author).await)
 }
 
 pub(super) async fn validate(State(inner): Control, Body(request): Body<ValidateRequest>) -> Json<ValidateResponse> {
@@ -56,7 +57,7 @@ pub(super) async fn save(
     By(author): By,
     Body(request): Body<SaveRequest>,
 ) -> Answer<ApplyResponse> {
-    inner.save(&key, &request, &author).await.map(Json)
+    counted(&inner, inner.save(&key, &request, &author).await)
 }
 
 pub(super) async fn delete(
@@ -65,7 +66,7 @@ pub(super) async fn delete(
     By(author): By,
     Query(query): Query<DeleteQuery>,
 ) -> Answer<ApplyResponse> {
-    inner.delete(&key, query.base_revision, &query.message, &author).await.map(Json)
+    counted(&inner, inner.delete(&key, query.base_revision, &query.message, &author).await)
 }
 
 pub(super) async fn history(State(inner): Control, Key(key): Key) -> Answer<History> {
@@ -82,5 +83,10 @@ pub(super) async fn roll_back(
     By(author): By,
     Body(request): Body<RollbackRequest>,
 ) -> Answer<ApplyResponse> {
-    inner.roll_back(&key, &request, &author).await.map(Json)
+    counted(&inner, inner.roll_back(&key, &request, &author).await)
+}
+
+fn counted(inner: &Inner, result: Result<ApplyResponse, ConfigError>) -> Answer<ApplyResponse> {
+    inner.settings.metrics.edited(if result.is_ok() { "accepted" } else { "refused" });
+    result.map(Json)
 }
