@@ -110,10 +110,7 @@ impl<B: Body + Unpin> ExchangeBody<B> {
         if let Some(mut exchange) = self.exchange.take() {
             let (flag, details) = match self.classify {
                 Some(classify) => classify(error),
-                None => (
-                    ResponseFlag::UpstreamProtocolError,
-                    "upstream_reset_after_response_started{protocol_error}",
-                ),
+                None => (ResponseFlag::UpstreamProtocolError, "upstream_reset_after_response_started{protocol_error}"),
             };
             exchange.flag(flag);
             exchange.details(details);
