@@ -51,6 +51,10 @@ fn Whole() -> impl IntoView {
 #[component]
 fn Pages() -> impl IntoView {
     let ui = Ui::get();
+    Effect::new(move |_| {
+        let page = ui.path.with(|path| page_name(path));
+        platform::document().set_title(&format!("{} · Sidelight", t(page)));
+    });
     let slow_tick = Memo::new(move |_| ui.tick.get() / NAMESPACES_EVERY);
     provide_context(Namespaces(Feed::new(|| Some("/api/namespaces".to_owned()), move || slow_tick.get())));
     view! {
@@ -70,6 +74,14 @@ fn Pages() -> impl IntoView {
             </main>
         </div>
         <Help/>
+    }
+}
+
+fn page_name(path: &str) -> Frame {
+    match path.split('/').nth(1) {
+        Some("config") => Frame::NavConfig,
+        Some("mesh") => Frame::NavMesh,
+        _ => Frame::NavGraph,
     }
 }
 

@@ -129,7 +129,8 @@ mod tests {
 
     #[test]
     fn fills_by_number_so_that_word_order_is_free() {
-        texts! { #[allow(dead_code)] Sample { Of: "{0} of {1}", "{1} 之 {0}"; } }
+        texts! { Sample { Of: "{0} of {1}", "{1} 之 {0}"; } }
+        assert_eq!(Sample::ALL.len(), 1);
         assert_eq!(fill(Sample::Of, &[&3, &7]), "3 of 7");
         set_language(Language::Chinese);
         assert_eq!(fill(Sample::Of, &[&3, &7]), "7 之 3");

@@ -70,7 +70,6 @@ texts! {
         PerSecond: "Requests per second", "每秒请求数";
         All: "all", "全部";
         FailingSeries: "failing", "失败";
-        P95Chart: "Response time, p95", "响应时间 p95";
         MtlsOn: "mTLS on", "mTLS 已启用";
         MtlsPart: "mTLS on {0} % of the requests", "{0}% 的请求使用 mTLS";
         MtlsOff: "Plain text", "明文";
@@ -86,7 +85,6 @@ texts! {
         ReplicasReady: "{0} of {1} ready", "{0}/{1} 就绪";
         ProxiesSynced: "{0} proxies in sync", "{0} 个代理已同步";
         Labels: "Labels", "标签";
-        Hosts: "Hosts", "主机";
         Totals: "All that is shown", "当前显示的全部";
         TotalNodes: "Nodes", "节点";
         TotalEdges: "Edges", "边";

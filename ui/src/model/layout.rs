@@ -54,6 +54,8 @@ pub struct Plan {
     pub cards: Vec<CardSpec>,
     pub boxes: Vec<BoxSpec>,
     pub edges: Vec<(usize, usize)>,
+    /// Boxes get room for labels that are readable from far away.
+    pub roomy: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -81,8 +83,9 @@ pub(super) struct Padding {
 }
 
 impl BoxKind {
-    pub(super) fn padding(self) -> Padding {
+    pub(super) fn padding(self, roomy: bool) -> Padding {
         match self {
+            Self::Namespace if roomy => Padding { left: 48.0, top: 100.0, right: 48.0, bottom: 48.0 },
             Self::Namespace => Padding { left: 20.0, top: 38.0, right: 20.0, bottom: 20.0 },
             Self::App => Padding { left: 16.0, top: 16.0, right: 16.0, bottom: 32.0 },
         }
@@ -253,7 +256,7 @@ impl<'a> Arranger<'a> {
     /// Padding before the content, and padding in sum.
     fn flow_padding(&self, parent: Option<usize>) -> (Flow, Flow) {
         let Some(own) = parent else { return (Flow::default(), Flow::default()) };
-        let pad = self.plan.boxes[own].kind.padding();
+        let pad = self.plan.boxes[own].kind.padding(self.plan.roomy);
         (to_flow(self.direction, pad.left, pad.top), to_flow(self.direction, pad.left + pad.right, pad.top + pad.bottom))
     }
 

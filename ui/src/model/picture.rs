@@ -16,6 +16,8 @@ use super::view::{Direction, EdgeLabel, View};
 pub const CARD_W: f64 = 184.0;
 pub const CARD_H: f64 = 60.0;
 const PILL_FONT: f64 = 11.0;
+/// Graphs of more cards than this are mostly seen from far away.
+const ROOMY_CARDS: usize = 60;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Picture {
@@ -75,7 +77,12 @@ pub fn plan(scene: &Scene) -> Plan {
         kind: if group.by == BoxBy::App { BoxKind::App } else { BoxKind::Namespace },
         parent: group.parent,
     });
-    Plan { cards: cards.collect(), boxes: boxes.collect(), edges: scene.links.iter().map(|link| (link.from, link.to)).collect() }
+    Plan {
+        cards: cards.collect(),
+        boxes: boxes.collect(),
+        edges: scene.links.iter().map(|link| (link.from, link.to)).collect(),
+        roomy: scene.cards.len() > ROOMY_CARDS,
+    }
 }
 
 /// How far the health ring reaches out of the card's border.

@@ -38,6 +38,9 @@ pub struct Route {
     /// SVG path of the arrowhead.
     pub arrow: String,
     pub trace: Trace,
+    /// The same from middle to middle, for when cards are drawn as dots.
+    pub far_path: String,
+    pub far_trace: Trace,
     /// Middle of the pill; `None` when it found no seat.
     pub pill: Option<Point>,
 }
@@ -78,7 +81,8 @@ pub fn routes(plan: &Plan, placement: &Placement, strokes: &[Stroke]) -> Vec<Rou
             way.push(ends[edge].1);
             around(way, placement.direction, |point| obstacle(&obstacles, *from, *to, point))
         };
-        routes.push(draw(&curves, placement.direction, strokes[edge].width));
+        let far = far_curves(&curves, placement, *from, *to);
+        routes.push(draw(&curves, &far, placement.direction, strokes[edge].width));
     }
     seat_pills(plan, placement, strokes, &mut routes);
     routes
@@ -212,7 +216,18 @@ fn own_loop(card: &Rect, direction: Direction) -> Vec<Cubic> {
     vec![Cubic { from, c1, c2, to }]
 }
 
-fn draw(curves: &[Cubic], direction: Direction, width: f64) -> Route {
+/// The same way from middle to middle; a card that calls itself is a dot without a loop.
+fn far_curves(curves: &[Cubic], placement: &Placement, from: usize, to: usize) -> Vec<Cubic> {
+    if from == to {
+        return Vec::new();
+    }
+    let mut way = vec![placement.cards[from].center()];
+    way.extend(curves.iter().skip(1).map(|curve| curve.from));
+    way.push(placement.cards[to].center());
+    smooth(&way, placement.direction)
+}
+
+fn draw(curves: &[Cubic], far: &[Cubic], direction: Direction, width: f64) -> Route {
     let mut shortened = curves.to_vec();
     let (tip, heading) = arrow_of(curves, direction);
     if let Some(last) = shortened.last_mut() {
@@ -224,7 +239,14 @@ fn draw(curves: &[Cubic], direction: Direction, width: f64) -> Route {
     // Dots must walk on the line that is drawn.
     let mut trace = Trace::of(&shortened, PIECES);
     trace.push(tip);
-    Route { path: path_of(&shortened), arrow: arrow_path(tip, heading, width), trace, pill: None }
+    Route {
+        path: path_of(&shortened),
+        arrow: arrow_path(tip, heading, width),
+        trace,
+        far_path: path_of(far),
+        far_trace: Trace::of(far, PIECES),
+        pill: None,
+    }
 }
 
 fn arrow_of(curves: &[Cubic], direction: Direction) -> (Point, Point) {

@@ -10,6 +10,9 @@ use sidelight_api::graph::{BoxBy, Edge, Graph, Health, Latency, Node, NodeType};
 use super::find::Subject;
 use super::view::View;
 
+/// Smaller namespaces have no hub.
+const HUB_MEMBERS_MIN: usize = 4;
+
 /// What the drawing looks like; health and traffic together, worst last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Tone {
@@ -68,6 +71,8 @@ pub struct Card {
     /// Bytes per second, of TCP.
     pub bytes: f64,
     pub p95_ms: Option<f64>,
+    /// The busiest of its namespace: named even from far away.
+    pub hub: bool,
     /// Index of the box around it.
     pub parent: Option<usize>,
     pub node: Node,
@@ -127,6 +132,7 @@ impl Scene {
         let links = links.collect();
         let mut scene = Self { cards, links, groups };
         scene.judge_groups();
+        scene.name_hubs();
         scene
     }
 
@@ -136,6 +142,20 @@ impl Scene {
 
     pub fn link(&self, id: &str) -> Option<&Link> {
         self.links.iter().find(|link| link.edge.id == id)
+    }
+
+    fn name_hubs(&mut self) {
+        let mut busiest: HashMap<String, (usize, usize)> = HashMap::new();
+        for (index, card) in self.cards.iter().enumerate() {
+            let (best, members) = busiest.entry(card.node.namespace.clone()).or_insert((index, 0));
+            *members += 1;
+            if card.rate > self.cards[*best].rate {
+                *best = index;
+            }
+        }
+        for (best, _) in busiest.into_values().filter(|(_, members)| *members >= HUB_MEMBERS_MIN) {
+            self.cards[best].hub = true;
+        }
     }
 
     /// Members and health of each box, nested ones included.
@@ -241,6 +261,7 @@ fn card(node: &Node, parent: Option<usize>, outgoing_errors: &HashMap<&str, f64>
         errors: own_errors,
         bytes,
         p95_ms: node.latency.map(|latency| latency.p95),
+        hub: false,
         parent,
         name,
         version,

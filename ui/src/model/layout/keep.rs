@@ -139,7 +139,7 @@ fn wrap(plan: &Plan, cards: &[Rect]) -> Vec<Rect> {
     for own in (0..plan.boxes.len()).rev() {
         let inner = plan.cards.iter().zip(cards).filter(|(card, _)| card.parent == Some(own)).map(|(_, rect)| *rect);
         let nested = (0..plan.boxes.len()).filter(|b| plan.boxes[*b].parent == Some(own)).filter_map(|b| boxes[b]);
-        let pad = plan.boxes[own].kind.padding();
+        let pad = plan.boxes[own].kind.padding(plan.roomy);
         boxes[own] = Rect::of_all(inner.chain(nested))
             .map(|r| Rect::new(r.x - pad.left, r.y - pad.top, r.w + pad.left + pad.right, r.h + pad.top + pad.bottom));
     }

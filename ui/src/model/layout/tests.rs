@@ -28,6 +28,7 @@ fn bookinfo() -> Plan {
             card("ratings", Some(1)),
         ],
         edges: vec![(0, 1), (1, 2), (1, 3), (1, 4), (1, 5), (4, 6), (5, 6)],
+        roomy: false,
     }
 }
 
@@ -73,6 +74,7 @@ fn long_edges_get_lanes() {
         cards: vec![card("a", None), card("b", None), card("c", None)],
         boxes: vec![],
         edges: vec![(0, 1), (1, 2), (0, 2), (2, 0)],
+        roomy: false,
     };
     let placement = place(&plan, Direction::Down);
     assert_eq!(placement.bends.iter().map(Vec::len).collect::<Vec<_>>(), [0, 0, 1, 1]);
@@ -98,7 +100,7 @@ fn random_meshes_never_overlap() {
         let boxes: Vec<BoxSpec> = (0..nodes / 12 + 1).map(|b| namespace(&format!("ns{b}"))).collect();
         let cards = (0..nodes).map(|i| card(&i.to_string(), Some(next(boxes.len())))).collect();
         let edges = (0..nodes * 5 / 4).map(|_| (next(nodes), next(nodes))).filter(|(a, b)| a != b).collect();
-        let plan = Plan { cards, boxes, edges };
+        let plan = Plan { cards, boxes, edges, roomy: nodes > 60 };
         for direction in [Direction::Down, Direction::Right] {
             let placement = place(&plan, direction);
             assert!(sound(&plan, &placement), "{nodes} nodes");

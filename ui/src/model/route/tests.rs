@@ -10,7 +10,8 @@ fn card(id: &str) -> CardSpec {
 }
 
 fn drawn(cards: usize, edges: &[(usize, usize)], direction: Direction) -> (Placement, Vec<Route>) {
-    let plan = Plan { cards: (0..cards).map(|i| card(&i.to_string())).collect(), boxes: vec![], edges: edges.to_vec() };
+    let plan =
+        Plan { cards: (0..cards).map(|i| card(&i.to_string())).collect(), boxes: vec![], edges: edges.to_vec(), roomy: false };
     let placement = place(&plan, direction);
     let strokes = vec![Stroke { width: 2.0, pill_width: 70.0, from_ring: 0.0, to_ring: 5.0 }; edges.len()];
     let routes = routes(&plan, &placement, &strokes);

@@ -91,6 +91,7 @@ fn label(group: &Group, rect: Rect) -> impl IntoView + use<> {
     let count = if group.failing > 0 { group.failing } else { group.degraded };
     view! {
         <g class="glyph" transform=format!("translate({x:.1},{:.1}) scale(.583)", y - 11.0) inner_html=icon.body()></g>
+        {(!own).then(|| view! { <text class="box-far" x=rect.x + 14.0 y=rect.y>{group.label.clone()}</text> })}
         <text class="box-name" x=x + 20.0 y=y>{name}</text>
         {(group.members > 1).then(|| view! { <text class="box-count" x=after y=y>{members}</text> })}
         {sign.filter(|_| !own).map(|sign| view! {

@@ -14,8 +14,6 @@ use crate::model::picture::{CARD_H, CARD_W};
 use crate::model::scene::{Card, Kind, Tone};
 use crate::model::view::Selection;
 
-/// Requests per second above which a node is called a hub, and named even from far away.
-const HUB_RATE: f64 = 100.0;
 /// Response times from which the number itself turns loud, when the node is unhealthy.
 const SLOW_MS: f64 = 500.0;
 
@@ -207,10 +205,10 @@ fn dot(card: &Card) -> impl IntoView + use<> {
     let radius = match card.tone {
         Tone::Failing => 8.0,
         Tone::Degraded => 7.0,
-        _ if card.rate >= HUB_RATE => 10.0,
+        _ if card.hub => 10.0,
         _ => (4.2 + 2.2 * (1.0 + card.rate).log10()).min(8.7),
     };
-    let named = card.tone >= Tone::Degraded || card.rate >= HUB_RATE;
+    let named = card.tone >= Tone::Degraded || card.hub;
     let text = match card.tone {
         Tone::Failing => format!("{} {} %", card.name, format::percent(card.errors)),
         Tone::Degraded if card.errors > 0.0 => format!("{} {} %", card.name, format::percent(card.errors)),

@@ -100,6 +100,7 @@ fn LineView(board: Board, id: String) -> impl IntoView {
             {move || look.get().map(|look| {
                 let width = stroke_width(&look.link);
                 view! {
+                    <path class="far" d=look.route.far_path/>
                     <path class="reach" d=look.route.path.clone()/>
                     <path class="band" d=look.route.path.clone()/>
                     <path class="line" d=look.route.path style=format!("--w:{width:.2}px")/>

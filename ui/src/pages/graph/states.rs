@@ -109,6 +109,7 @@ fn Skeleton(board: Board) -> impl IntoView {
                     </g>
                 }).collect_view()}
             </svg>
+            <p class="remark">{words.clone()}</p>
         </div>
     }
 }

@@ -92,6 +92,8 @@ fn Chart(board: Board, timeline: Timeline, width: f64, drag: RwSignal<Option<i64
     let top = scale.top;
     let known = timeline.last_sample_ms.unwrap_or(timeline.to_ms);
     let gap = timeline.to_ms - known;
+    // Where the head rests while live, its own time stands.
+    let live_end = board.ui.view.with_untracked(|view| view.query_time.is_some());
     view! {
         <svg class="timeline-svg" width=width height="76" aria-hidden="true">
             <g transform=format!("translate(0,{CHART_TOP})")>
@@ -108,7 +110,7 @@ fn Chart(board: Board, timeline: Timeline, width: f64, drag: RwSignal<Option<i64
                         {(width - x > 90.0).then(|| view! { <text class="no-data-text" x=(x + width) / 2.0 y=CHART_H / 2.0 + 4.0>{fill(GraphText::NoData, &[&format::age(gap)])}</text> })}
                     }
                 })}
-                {ticks.into_iter().map(|at| {
+                {ticks.into_iter().filter(|at| live_end || scale.x(*at) < width - 70.0).map(|at| {
                     let x = scale.x(at);
                     let anchor = if x < 24.0 { "axis start" } else if x > width - 24.0 { "axis last" } else { "axis" };
                     view! { <text class=anchor x=x y=CHART_H + 17.0>{format::hour_minute(at, offset)}</text> }

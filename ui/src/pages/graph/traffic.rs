@@ -177,6 +177,7 @@ impl Painter {
 
     fn draw(&self, context: &CanvasRenderingContext2d, picture: &Picture, camera: Camera) {
         let focus = self.board.focus.try_get_untracked().flatten();
+        let far = camera.detail() == Detail::Dot;
         let size = match camera.detail() {
             Detail::Full => camera.zoom.clamp(0.7, 1.2),
             Detail::Name => 0.7,
@@ -193,7 +194,10 @@ impl Painter {
                 _ => &self.colors.healthy,
             };
             let dots = self.swarm.dots(&link.edge.id);
-            let on_screen = |gone: f64| camera.on_screen(route.trace.at(gone));
+            let trace = if far && route.far_trace.length() > 0.0 { &route.far_trace } else { &route.trace };
+            // Both ways are of nearly the same length: the dots keep their part of the way.
+            let stretch = trace.length() / route.trace.length().max(1.0);
+            let on_screen = |gone: f64| camera.on_screen(trace.at(gone * stretch));
             let visible = |at: &Point| at.x > -10.0 && at.y > -10.0 && at.x < w + 10.0 && at.y < h + 10.0;
             let good = dots.iter().filter(|dot| !dot.failing).map(|dot| on_screen(dot.gone)).filter(visible);
             paint_dots(context, good, size, color, &self.colors.rim);

@@ -10,6 +10,7 @@ use crate::components::icons::{Mark, Sign};
 use crate::i18n::graph::GraphText;
 use crate::i18n::{fill, t};
 use crate::model::format;
+use crate::platform;
 
 /// A change younger than this is told beside the object.
 const RECENT_MS: i64 = 6 * 3600 * 1000;
@@ -47,7 +48,8 @@ pub fn Objects(board: Board, services: Services) -> impl IntoView {
 fn Row(board: Board, object: ObjectSummary) -> impl IntoView {
     let path = format!("/config/{}/{}/{}", object.key.kind, object.key.namespace, object.key.name);
     let age = board.ui.now_ms.get_untracked() - object.updated_at_ms;
-    let changed = (age < RECENT_MS).then(|| fill(GraphText::Changed, &[&format!("−{}", format::age(age)), &object.author]));
+    let clock = format::hour_minute(object.updated_at_ms, platform::offset_minutes(object.updated_at_ms));
+    let changed = (age < RECENT_MS).then(|| fill(GraphText::Changed, &[&clock, &object.author]));
     let sign = if object.errors > 0 {
         Some(Mark::Failing)
     } else if object.warnings > 0 {

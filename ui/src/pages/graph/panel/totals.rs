@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 
 use super::super::board::Board;
+use super::super::cards::kind_text;
 use super::node::{LinkRow, name_of};
 use super::parts::{Big, Codes, Head, RequestsChart, timeline_of};
 use crate::components::icons::{Mark, Sign};
@@ -10,7 +11,8 @@ use crate::i18n::graph::GraphText;
 use crate::i18n::t;
 use crate::model::codes;
 use crate::model::format;
-use crate::model::scene::{Link, Scene, Tone};
+use crate::model::scene::{Card, Link, Scene, Tone};
+use crate::model::view::Selection;
 
 const ROWS_MAX: usize = 6;
 
@@ -25,6 +27,8 @@ struct Sums {
     shares: Vec<codes::Share>,
     /// Edges that are not healthy, worst first; the busiest when all are.
     rows: Vec<(Link, String)>,
+    /// Nodes that are not healthy though all edges into them are.
+    cards: Vec<Card>,
     fine: bool,
 }
 
@@ -62,7 +66,10 @@ pub fn TotalsPanel(board: Board) -> impl IntoView {
                 <section>
                     <h3>{t(if s.fine { GraphText::Busiest } else { GraphText::NeedsLook })}</h3>
                     {s.fine.then(|| view! { <p class="fine"><Sign mark=Mark::Fine/>{t(GraphText::AllFine)}</p> })}
-                    <ul class="rows">{s.rows.into_iter().map(|(link, label)| view! { <LinkRow board link label/> }).collect_view()}</ul>
+                    <ul class="rows">
+                        {s.rows.into_iter().map(|(link, label)| view! { <LinkRow board link label/> }).collect_view()}
+                        {s.cards.into_iter().map(|card| view! { <CardRow board card/> }).collect_view()}
+                    </ul>
                 </section>
             }
         }}
@@ -95,7 +102,29 @@ fn sums(scene: &Scene) -> Sums {
         rate,
         errors: if rate > 0.0 { failing / rate * 100.0 } else { 0.0 },
         shares: codes::shares_of_edges(counted().map(|link| (link.rate, &link.edge.traffic))),
+        cards: unhealthy_cards(scene),
         rows: rows.into_iter().take(ROWS_MAX).map(|link| (link.clone(), label(link))).collect(),
         fine,
+    }
+}
+
+fn unhealthy_cards(scene: &Scene) -> Vec<Card> {
+    let told =
+        |index: usize| scene.links.iter().any(|link| link.tone >= Tone::Degraded && (link.to == index || link.from == index));
+    let cards = scene.cards.iter().enumerate().filter(|(index, card)| card.tone >= Tone::Degraded && !told(*index));
+    cards.map(|(_, card)| card.clone()).take(ROWS_MAX).collect()
+}
+
+/// A node as a row that selects it.
+#[component]
+fn CardRow(board: Board, card: Card) -> impl IntoView {
+    let id = StoredValue::new(card.node.id.clone());
+    let mark = if card.tone == Tone::Failing { Mark::Failing } else { Mark::Degraded };
+    view! {
+        <li>
+            <button type="button" class="link-row" on:click=move |_| board.select(Some(Selection::Node(id.get_value())))>
+                <Sign mark size=14/><span class="label">{name_of(&card)}</span><span class="num remark">{t(kind_text(card.kind))}</span>
+            </button>
+        </li>
     }
 }
