@@ -6,6 +6,7 @@ pub mod body;
 mod forward;
 mod headers;
 mod local_reply;
+mod path;
 mod respond;
 mod rewrite;
 mod tunnel;
@@ -30,7 +31,7 @@ use crate::upstream::LiveCluster;
 pub use tunnel::COPY_BYTES;
 
 use answer::AnswerBody;
-use forward::Outgoing;
+use forward::{Destination, Outgoing};
 use local_reply::LocalReply;
 
 /// An HTTP listener as requests see it; replaced as a whole when its configuration changes.
@@ -55,10 +56,12 @@ pub type Answer = Response<ExchangeBody<AnswerBody>>;
 pub async fn handle(context: Arc<Context>, ends: Ends, request: Request<Incoming>) -> Answer {
     let _active = Active::new(&context.stats);
     let (mut parts, body) = request.into_parts();
-    let head = Head::new(&parts);
+    let mut head = Head::new(&parts);
+    let path_is_fine = !context.http.normalize_path || head.normalize();
     let mut exchange = start(&context, ends, &parts, &head);
     let upgrade = parts.extensions.remove::<OnUpgrade>();
-    if let Some(reply) = refuse(&parts, &head) {
+    let refused = refuse(&parts, &head).or((!path_is_fine).then(local_reply::bad_path));
+    if let Some(reply) = refused {
         return respond::local(&context, exchange, reply, None);
     }
     let mut work = Work { context: &context, ends, head: &head, method: parts.method, headers: parts.headers, upgrade };
@@ -124,6 +127,20 @@ impl Head {
                 _ => "/".to_owned(),
             },
         }
+    }
+
+    /// False when the path has no normal form.
+    fn normalize(&mut self) -> bool {
+        if self.path.is_empty() {
+            return true;
+        }
+        let normal = match path::normalize(&self.path) {
+            None => return false,
+            Some(std::borrow::Cow::Borrowed(_)) => return true,
+            Some(std::borrow::Cow::Owned(normal)) => normal,
+        };
+        self.path = normal;
+        true
     }
 
     fn split(&self) -> (&str, Option<&str>) {
@@ -252,8 +269,11 @@ impl Work<'_> {
             uri,
             headers: self.headers,
             body,
-            authority: &self.head.authority,
-            own_address: self.ends.local,
+            destination: Destination {
+                authority: &self.head.authority,
+                own_address: self.ends.local,
+                resolver: &context.shared.upstreams.resolver,
+            },
             timeout: to.timeout.filter(|_| upgrade.is_none()),
             retry: to.retry.as_ref(),
             tells_attempt: route.tells_attempt,

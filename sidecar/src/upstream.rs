@@ -18,6 +18,7 @@ pub use cluster::{Host, LiveCluster};
 pub struct Upstreams {
     clusters: ArcSwap<ClusterMap>,
     changed: tokio::sync::Notify,
+    pub resolver: dns::Resolver,
 }
 
 pub type ClusterMap = AHashMap<Arc<str>, Arc<LiveCluster>>;

@@ -35,6 +35,8 @@ pub struct HttpManager {
     /// Gateways: the client's address is the peer's and is appended to `x-forwarded-for`.
     pub use_remote_address: bool,
     pub skip_xff_append: bool,
+    /// Dot segments are resolved before routing.
+    pub normalize_path: bool,
     pub preserve_request_id: bool,
     /// Upgrade types in lower case that may pass.
     pub upgrades: Vec<String>,
@@ -104,6 +106,7 @@ impl HttpManager {
             routes: routes(object, &from, notes)?,
             use_remote_address: from.use_remote_address.as_ref().is_some_and(|u| u.value),
             skip_xff_append: from.skip_xff_append,
+            normalize_path: from.normalize_path.as_ref().is_some_and(|n| n.value),
             preserve_request_id: from.preserve_external_request_id,
             upgrades: from
                 .upgrade_configs

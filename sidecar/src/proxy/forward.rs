@@ -16,7 +16,8 @@ use super::local_reply::{self, LocalReply, Reset};
 use crate::config::cluster::Discovery;
 use crate::config::retry::RetryPolicy;
 use crate::config::route::without_port;
-use crate::upstream::{Host, LiveCluster, dns};
+use crate::upstream::dns::Resolver;
+use crate::upstream::{Host, LiveCluster};
 
 /// A request ready to be sent, and everything that decides on its way.
 pub struct Outgoing<'a> {
@@ -25,13 +26,19 @@ pub struct Outgoing<'a> {
     pub uri: Uri,
     pub headers: HeaderMap,
     pub body: Incoming,
-    /// As the client named it; where an original-destination cluster connects to.
-    pub authority: &'a str,
-    /// Our own address, which is no destination.
-    pub own_address: std::net::SocketAddr,
+    pub destination: Destination<'a>,
     pub timeout: Option<Duration>,
     pub retry: Option<&'a RetryPolicy>,
     pub tells_attempt: bool,
+}
+
+/// Where the client itself points; what an original-destination cluster connects to.
+#[derive(Clone, Copy)]
+pub struct Destination<'a> {
+    pub authority: &'a str,
+    /// Our own address, which is no destination.
+    pub own_address: std::net::SocketAddr,
+    pub resolver: &'a Resolver,
 }
 
 /// The head of the answer, with what its body needs.
@@ -85,7 +92,7 @@ async fn tries(outgoing: Outgoing<'_>, watch: Arc<BodyWatch>, exchange: &mut Exc
     let repeatable = body.is_empty();
     let mut next = Some(template.request(exchange.count_request(body), 1));
     loop {
-        let host = choose(&cluster, outgoing.authority, outgoing.own_address, avoid.as_ref()).await?;
+        let host = choose(&cluster, outgoing.destination, avoid.as_ref()).await?;
         exchange.set_upstream(host.address, host.peer.clone());
         let request = match next.take() {
             Some(request) => request,
@@ -213,8 +220,7 @@ impl Template {
 /// The host to try; an original-destination cluster goes where the client pointed.
 pub async fn choose(
     cluster: &Arc<LiveCluster>,
-    authority: &str,
-    own_address: std::net::SocketAddr,
+    destination: Destination<'_>,
     avoid: Option<&Arc<Host>>,
 ) -> Result<Arc<Host>, LocalReply> {
     let none = || {
@@ -224,18 +230,18 @@ pub async fn choose(
     if cluster.config.discovery != Discovery::OriginalDestination {
         return cluster.pick(avoid).ok_or_else(none);
     }
-    let host = without_port(authority);
-    let port = match authority.get(host.len() + 1..) {
+    let host = without_port(destination.authority);
+    let port = match destination.authority.get(host.len() + 1..) {
         Some(port) => port.parse().map_err(|_| none())?,
         None => 80,
     };
-    let found = tokio::time::timeout(cluster.config.connect_timeout, dns::resolve_one(host, port));
+    let found = tokio::time::timeout(cluster.config.connect_timeout, destination.resolver.resolve(host, port));
     let address = match found.await {
         Ok(Ok(address)) => address,
         Ok(Err(_)) | Err(_) => return Err(local_reply::name_not_resolved()),
     };
     // A request for ourselves would come back for ever.
-    match address == own_address {
+    match address == destination.own_address {
         true => Err(none()),
         false => Ok(cluster.destination(address)),
     }

@@ -111,6 +111,10 @@ pub fn missing_host() -> LocalReply {
     plain(StatusCode::BAD_REQUEST, "missing_host_header")
 }
 
+pub fn bad_path() -> LocalReply {
+    plain(StatusCode::BAD_REQUEST, "path_normalization_failed")
+}
+
 pub fn upgrade_failed() -> LocalReply {
     plain(StatusCode::FORBIDDEN, "upgrade_failed")
 }

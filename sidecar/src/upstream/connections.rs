@@ -18,9 +18,8 @@ use crate::proxy::body::UpstreamBody;
 const IDLE_MAX: usize = 256;
 /// How long a connection may take to become ready for its next request before it is given up.
 const READY_TIMEOUT: Duration = Duration::from_secs(1);
-/// Headers of an upstream's answer: number and bytes, as Envoy's defaults.
-const HEADERS_MAX: usize = 100;
-const BUFFER_MAX: usize = 64 * 1024;
+/// Headers of an upstream's answer; their number is 100, hyper's own default as well as Envoy's.
+const HEADER_BYTES_MAX: usize = 64 * 1024;
 
 pub type Sender = http1::SendRequest<UpstreamBody>;
 
@@ -94,8 +93,7 @@ impl Connections {
         })?;
         let local_address = stream.local_addr().map_err(ConnectError::Failed)?;
         let (sender, driver) = http1::Builder::new()
-            .max_headers(HEADERS_MAX)
-            .max_buf_size(BUFFER_MAX)
+            .max_buf_size(HEADER_BYTES_MAX)
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| ConnectError::Failed(io::Error::other(error)))?;

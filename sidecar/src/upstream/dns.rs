@@ -2,7 +2,11 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use ahash::AHashMap;
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 
 use super::Upstreams;
 use crate::config::cluster::Discovery;
@@ -12,15 +16,49 @@ pub const REFRESH: Duration = Duration::from_secs(5);
 /// Addresses taken from one answer.
 const ADDRESSES_MAX: usize = 64;
 
-/// First address of a name, without a look-up for an address.
-pub async fn resolve_one(host: &str, port: u16) -> io::Result<SocketAddr> {
-    if let Some(ip) = literal(host) {
-        return Ok(SocketAddr::new(ip, port));
+/// Names remembered at once; beyond this, the cache starts over.
+const NAMES_MAX: usize = 1024;
+/// Look-ups under way at once: each occupies a thread of the runtime's blocking pool.
+const LOOKUPS_MAX: usize = 8;
+
+/// Addresses of destinations that clients wrote down, remembered for a moment.
+#[derive(Debug)]
+pub struct Resolver {
+    known: Mutex<AHashMap<String, (Instant, IpAddr)>>,
+    lookups: Semaphore,
+}
+
+impl Default for Resolver {
+    fn default() -> Self {
+        Self { known: Mutex::default(), lookups: Semaphore::new(LOOKUPS_MAX) }
     }
-    let mut found: Vec<_> = tokio::net::lookup_host((host, port)).await?.collect();
-    // Where a name has both families, the one that nearly every listener has goes first.
-    found.sort_by_key(SocketAddr::is_ipv6);
-    found.first().copied().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address"))
+}
+
+impl Resolver {
+    /// First address of a name; an address needs no look-up.
+    pub async fn resolve(&self, host: &str, port: u16) -> io::Result<SocketAddr> {
+        if let Some(ip) = literal(host) {
+            return Ok(SocketAddr::new(ip, port));
+        }
+        let known = self.known.lock().get(host).copied();
+        if let Some((since, ip)) = known
+            && since.elapsed() < REFRESH
+        {
+            return Ok(SocketAddr::new(ip, port));
+        }
+        let _turn = self.lookups.acquire().await.map_err(io::Error::other)?;
+        let mut found: Vec<_> = tokio::net::lookup_host((host, port)).await?.collect();
+        // Where a name has both families, the one that nearly every listener has goes first.
+        found.sort_by_key(SocketAddr::is_ipv6);
+        let first = found.first().copied();
+        let address = first.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address"))?;
+        let mut known = self.known.lock();
+        if known.len() >= NAMES_MAX {
+            known.clear();
+        }
+        known.insert(host.to_owned(), (Instant::now(), address.ip()));
+        Ok(address)
+    }
 }
 
 fn literal(host: &str) -> Option<IpAddr> {
@@ -64,12 +102,18 @@ mod tests {
 
     #[tokio::test]
     async fn addresses_need_no_look_up() {
-        assert_eq!(resolve_one("127.0.0.1", 80).await.unwrap(), "127.0.0.1:80".parse().unwrap());
-        assert_eq!(resolve_one("[::1]", 80).await.unwrap(), "[::1]:80".parse().unwrap());
+        let resolver = Resolver::default();
+        assert_eq!(resolver.resolve("127.0.0.1", 80).await.unwrap(), "127.0.0.1:80".parse().unwrap());
+        assert_eq!(resolver.resolve("[::1]", 80).await.unwrap(), "[::1]:80".parse().unwrap());
+        assert!(resolver.known.lock().is_empty());
     }
 
     #[tokio::test]
-    async fn localhost_prefers_ipv4() {
-        assert!(resolve_one("localhost", 80).await.unwrap().is_ipv4());
+    async fn names_prefer_ipv4_and_are_remembered_for_every_port() {
+        let resolver = Resolver::default();
+        assert!(resolver.resolve("localhost", 80).await.unwrap().is_ipv4());
+        assert_eq!(resolver.known.lock().len(), 1);
+        assert_eq!(resolver.resolve("localhost", 81).await.unwrap().port(), 81);
+        assert_eq!(resolver.known.lock().len(), 1);
     }
 }

@@ -3,6 +3,7 @@
 
 mod admin;
 mod gateway;
+mod http1;
 mod routing;
 mod support;
 mod telemetry;
