@@ -42,7 +42,7 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route("/listeners", get(listeners))
         .route("/stats", get(stats))
         .route("/stats/prometheus", get(metrics))
-        .route("/logging", get(logging).post(logging))
+        .route("/logging", get(logging))
         // State-changing: axum answers 405 to a GET.
         .route("/quitquitquit", post(quit))
         .with_state(shared)

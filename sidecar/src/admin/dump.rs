@@ -3,10 +3,12 @@
 use serde_json::{Value, json};
 
 use super::query::Query;
+use crate::config::cluster::{Cluster, Discovery};
 use crate::config::dump::{Entry, cluster, endpoints, listener, routes, timestamp};
+use crate::config::listener::Listener;
 use crate::shared::Shared;
 use crate::xds::Kind;
-use crate::xds::world::{Accepted, Table};
+use crate::xds::world::{Accepted, Table, World};
 
 const PREFIX: &str = "type.googleapis.com/envoy.admin.v3.";
 
@@ -14,6 +16,7 @@ pub fn config_dump(shared: &Shared, query: &Query) -> Value {
     let world = shared.world.load();
     let version = |kind| world.versions.get(&kind).cloned().unwrap_or_default();
     let with_endpoints = query.has("include_eds");
+    let (warming, active) = clusters(&world);
     let mut sections = vec![
         section("BootstrapConfigDump", json!({"bootstrap": shared.bootstrap.document})),
         section(
@@ -21,8 +24,8 @@ pub fn config_dump(shared: &Shared, query: &Query) -> Value {
             json!({
                 "version_info": version(Kind::Cluster),
                 "static_clusters": static_clusters(shared),
-                "dynamic_active_clusters": list(&world.clusters, "cluster", cluster),
-                "dynamic_warming_clusters": [],
+                "dynamic_active_clusters": active,
+                "dynamic_warming_clusters": warming,
             }),
         ),
     ];
@@ -37,7 +40,7 @@ pub fn config_dump(shared: &Shared, query: &Query) -> Value {
         "ListenersConfigDump",
         json!({
             "version_info": version(Kind::Listener),
-            "dynamic_listeners": listeners(&world.listeners),
+            "dynamic_listeners": listeners(&world),
         }),
     ));
     sections.push(section("ScopedRoutesConfigDump", json!({})));
@@ -95,8 +98,25 @@ fn state<T>(accepted: &Accepted<T>, field: &str, to_json: Entry) -> Value {
     state
 }
 
-fn listeners(table: &Table<crate::config::listener::Listener>) -> Vec<Value> {
-    table.iter().map(|(name, accepted)| json!({"name": name, "active_state": state(accepted, "listener", listener)})).collect()
+/// Those that wait for their endpoints, and the others.
+fn clusters(world: &World) -> (Vec<Value>, Vec<Value>) {
+    let waits = |accepted: &&Accepted<Cluster>| match &accepted.value.discovery {
+        Discovery::Eds(name) => !world.assignments.contains_key(name),
+        _ => false,
+    };
+    let (warming, active): (Vec<_>, Vec<_>) = world.clusters.values().partition(waits);
+    let write = |list: Vec<&Accepted<Cluster>>| list.into_iter().map(|c| state(c, "cluster", cluster)).collect();
+    (write(warming), write(active))
+}
+
+/// One that waits for its routes is warming.
+fn listeners(world: &World) -> Vec<Value> {
+    let warms = |accepted: &Accepted<Listener>| accepted.value.rds_name().is_some_and(|name| !world.routes.contains_key(name));
+    let write = |(name, accepted): (&String, &Accepted<Listener>)| {
+        let which = if warms(accepted) { "warming_state" } else { "active_state" };
+        json!({"name": name, which: state(accepted, "listener", listener)})
+    };
+    world.listeners.iter().map(write).collect()
 }
 
 fn static_clusters(shared: &Shared) -> Value {

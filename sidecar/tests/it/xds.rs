@@ -151,6 +151,10 @@ async fn a_listener_waits_for_its_routes_and_routes_for_their_endpoints() {
     let proxy = Proxy::start(&ads, node.clone()).await;
     ads.wait_for(&node, LDS, "1", false).await;
     assert!(proxy.sidecar.addresses().listeners.is_empty());
+    let dump = proxy.admin("/config_dump").await.json();
+    assert_eq!(dump["configs"][1]["dynamic_warming_clusters"][0]["cluster"]["name"], "a");
+    assert!(dump["configs"][1]["dynamic_active_clusters"].as_array().unwrap().is_empty());
+    assert_eq!(dump["configs"][2]["dynamic_listeners"][0]["warming_state"]["listener"]["name"], "outbound");
     ads.set(&node, RDS, "1", vec![named_routes(one_service("a"))]);
     ads.wait_for(&node, RDS, "1", false).await;
     assert!(proxy.sidecar.addresses().listeners.is_empty(), "no endpoints yet");
