@@ -9,6 +9,7 @@ mod bulk;
 mod caches;
 mod counters;
 mod database;
+mod dictionary;
 mod edge;
 mod plan;
 mod postgres;
@@ -16,6 +17,7 @@ mod read;
 mod retention;
 pub mod revisions;
 mod schema;
+mod series;
 mod span;
 mod span_read;
 mod span_write;
@@ -109,7 +111,7 @@ impl<D: database::Database> Store for D {
     }
 
     async fn edge_series(&self, window: Window, step_s: u64, groups: EdgeGroups) -> Result<SeriesAnswer, StoreError> {
-        read::series(self, window, step_s, groups).await
+        series::series(self, window, step_s, groups).await
     }
 
     async fn last_sample_ms(&self, namespaces: &[String], before_ms: i64) -> Result<Option<i64>, StoreError> {
@@ -117,11 +119,11 @@ impl<D: database::Database> Store for D {
     }
 
     async fn namespaces(&self) -> Result<Vec<String>, StoreError> {
-        read::namespaces(self).await
+        dictionary::namespaces(self).await
     }
 
     async fn known_edges(&self) -> Result<Vec<Arc<EdgeLabels>>, StoreError> {
-        read::known_edges(self).await
+        dictionary::known_edges(self).await
     }
 
     async fn write(&self, batch: &WriteBatch) -> Result<WriteReport, StoreError> {

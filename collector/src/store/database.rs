@@ -127,6 +127,8 @@ macro_rules! impl_transaction {
             ) -> sqlx::query::Query<'static, $Db, <$Db as sqlx::Database>::Arguments> {
                 use crate::store::database::Value;
                 let mut query = sqlx::query(sqlx::AssertSqlSafe(sql.to_owned()));
+                // A text without parameters has its numbers inside and will not come again.
+                let is_prepared = !values.is_empty();
                 for value in values {
                     query = match value {
                         Value::Null => query.bind(None::<i64>),
@@ -137,7 +139,7 @@ macro_rules! impl_transaction {
                         Value::Blob(value) => query.bind(value),
                     };
                 }
-                query
+                query.persistent(is_prepared)
             }
         }
 
@@ -185,7 +187,11 @@ where
                 "INTEGER" | "INT8" => Value::Int(row.try_get_unchecked(index)?),
                 "REAL" | "FLOAT8" => Value::Real(row.try_get_unchecked(index)?),
                 "BLOB" | "BYTEA" => Value::Blob(row.try_get_unchecked(index)?),
-                _ => Value::Text(row.try_get_unchecked(index)?),
+                "TEXT" | "VARCHAR" => Value::Text(row.try_get_unchecked(index)?),
+                other => {
+                    let source = format!("a column of type {other} has to be cast").into();
+                    return Err(sqlx::Error::ColumnDecode { index: index.to_string(), source });
+                }
             })
         })
         .collect::<Result<_, sqlx::Error>>()

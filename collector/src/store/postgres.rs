@@ -9,7 +9,7 @@ use sqlx::postgres::PgPoolOptions;
 use super::StoreError;
 use super::caches::Caches;
 use super::database::{Database, Transaction, impl_transaction};
-use super::read::refresh_edges;
+use super::dictionary::refresh_edges;
 use super::schema::Dialect;
 
 /// Connections of one collector.

@@ -1,23 +1,16 @@
 //! Answers from the rollups: what edges carried in a window, as one sum or step by step.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::HashSet;
 
-use super::batch::{Edge, StoredTarget};
+use super::batch::StoredTarget;
 use super::database::{Database, Row, Transaction};
-use super::plan::{DroppedBefore, Part, floor, plan};
+use super::dictionary::refresh_edges;
+use super::plan::{DroppedBefore, Part, plan};
 use super::schema::{Dialect, Family, REALS, slices_between, value_columns};
-use super::write::parse_bounds;
-use super::{
-    EdgeAnswer, EdgeFilter, EdgeGroups, EdgeLabels, EdgeTotals, SeriesAnswer, StepTotals, StoreError, Totals, Window, counters,
-};
+use super::{EdgeAnswer, EdgeFilter, EdgeLabels, EdgeTotals, StoreError, Window, counters};
 
 /// Chosen edges up to this many are named in the query; more are picked from its answer.
 const EDGES_NAMED_MAX: usize = 2_000;
-/// Steps of one series; a longer one gets longer steps.
-const STEPS_MAX: i64 = 2_000;
-/// How far the ids of edges may have been committed out of order by other collectors.
-const EDGE_IDS_OVERLAP: i64 = 1_000;
 
 pub(super) async fn edges<D: Database>(
     database: &D,
@@ -29,7 +22,7 @@ pub(super) async fn edges<D: Database>(
     let (window, parts) = plan(window, dropped(&mut *transaction).await?, newest_ms);
     refresh_edges(database, &mut *transaction).await?;
     let chosen = filter.map(|filter| choose(database, &*filter));
-    let Some(sql) = rollup_sql(D::DIALECT, &mut *transaction, &parts, chosen.as_ref(), None).await? else {
+    let Some(sql) = rollup_sql(D::DIALECT, &mut *transaction, &parts, chosen.as_ref()).await? else {
         return Ok(EdgeAnswer { window, edges: Vec::new() });
     };
     let rows = transaction.fetch(&sql, vec![]).await?;
@@ -43,49 +36,6 @@ pub(super) async fn edges<D: Database>(
     Ok(EdgeAnswer { window, edges })
 }
 
-pub(super) async fn series<D: Database>(
-    database: &D,
-    window: Window,
-    step_s: u64,
-    groups: EdgeGroups,
-) -> Result<SeriesAnswer, StoreError> {
-    let mut transaction = database.begin_read().await?;
-    let newest_ms = newest_ms(database, &mut *transaction).await?;
-    let dropped = dropped(&mut *transaction).await?;
-    let (family, step_s) = step(window, i64::try_from(step_s).unwrap_or(i64::MAX), dropped);
-    let from_s = floor(window.from_ms.div_euclid(1000), step_s);
-    let to_s = floor((window.to_ms + 999).div_euclid(1000) + step_s - 1, step_s).max(from_s);
-    let to_ms = (to_s * 1000).min(window.to_ms.max(newest_ms)).max(from_s * 1000);
-    let window = Window { from_ms: from_s * 1000, to_ms };
-    refresh_edges(database, &mut *transaction).await?;
-    let chosen = choose(database, &|labels| groups(labels).is_some());
-    let parts = [Part { family, from_s, to_s }];
-    let mut points: BTreeMap<(i64, u8), Totals> = BTreeMap::new();
-    if let Some(sql) = rollup_sql(D::DIALECT, &mut *transaction, &parts, Some(&chosen), Some(step_s)).await? {
-        for row in transaction.fetch(&sql, vec![]).await? {
-            let Some(edge) = database.caches().edge(row.int(0)) else { continue };
-            let Some(group) = groups(&edge.labels) else { continue };
-            points.entry((row.int(1) * step_s, group)).or_default().add(&counters::read(&row, 2, &edge.bounds));
-        }
-    }
-    let points = points.into_iter().map(|((t_s, group), totals)| StepTotals { t_ms: t_s * 1000, group, totals }).collect();
-    Ok(SeriesAnswer { window, step_s: step_s.unsigned_abs(), points })
-}
-
-/// The coarsest family whose steps divide the wanted one, and the step itself, rounded up to what is kept.
-fn step(window: Window, wanted_s: i64, dropped: DroppedBefore) -> (Family, i64) {
-    let from_s = window.from_ms.div_euclid(1000);
-    let seconds = (window.to_ms - window.from_ms).div_euclid(1000).max(1);
-    let wanted_s = wanted_s.clamp(1, seconds.max(10)).max(seconds.div_euclid(STEPS_MAX));
-    let kept = |family: &Family, before: i64| before <= floor(from_s, family.step_s());
-    let finest = Family::ROLLUPS.iter().zip(dropped).find(|(family, before)| kept(family, *before));
-    let finest = finest.map_or(Family::Hour, |(family, _)| *family);
-    let step_s = floor(wanted_s + finest.step_s() - 1, finest.step_s());
-    let divides = |family: &&Family| step_s % family.step_s() == 0;
-    let family = Family::ROLLUPS.iter().rev().find(divides).copied().unwrap_or(finest);
-    (family.max(finest), step_s)
-}
-
 fn choose<D: Database>(database: &D, filter: &(dyn Fn(&EdgeLabels) -> bool + Send + Sync)) -> HashSet<i64> {
     database.caches().edges().into_iter().filter(|(_, edge)| filter(&edge.labels)).map(|(id, _)| id).collect()
 }
@@ -94,13 +44,12 @@ fn is_chosen(chosen: Option<&HashSet<i64>>, edge_id: i64) -> bool {
     chosen.is_none_or(|chosen| chosen.contains(&edge_id))
 }
 
-/// Sums per edge, and per step when there is one; `None` when there is nothing to ask.
+/// Sums per edge; `None` when there is nothing to ask.
 async fn rollup_sql(
     dialect: Dialect,
     transaction: &mut dyn Transaction,
     parts: &[Part],
     chosen: Option<&HashSet<i64>>,
-    step_s: Option<i64>,
 ) -> Result<Option<String>, StoreError> {
     if chosen.is_some_and(HashSet::is_empty) {
         return Ok(None);
@@ -125,20 +74,19 @@ async fn rollup_sql(
         return Ok(None);
     }
     let sums: Vec<String> = columns.iter().map(|name| sum(name)).collect();
-    let step = step_s.map_or_else(String::new, |step_s| format!(", t / {step_s}"));
-    Ok(Some(format!(
-        "SELECT edge_id{step}, {} FROM ({}) AS parts GROUP BY edge_id{step}",
-        sums.join(", "),
-        tables.join(" UNION ALL ")
-    )))
+    Ok(Some(format!("SELECT edge_id, {} FROM ({}) AS parts GROUP BY edge_id", sums.join(", "), tables.join(" UNION ALL "))))
 }
 
-fn sum(column: &str) -> String {
+pub(super) fn sum(column: &str) -> String {
     if REALS.contains(&column) { format!("SUM({column})") } else { format!("CAST(SUM({column}) AS BIGINT)") }
 }
 
 /// In Postgres the parent finds its partitions by itself.
-async fn tables_of(dialect: Dialect, transaction: &mut dyn Transaction, part: Part) -> Result<Vec<String>, StoreError> {
+pub(super) async fn tables_of(
+    dialect: Dialect,
+    transaction: &mut dyn Transaction,
+    part: Part,
+) -> Result<Vec<String>, StoreError> {
     if dialect == Dialect::Postgres {
         return Ok(vec![part.family.name().to_owned()]);
     }
@@ -152,50 +100,9 @@ pub(super) async fn dropped(transaction: &mut dyn Transaction) -> Result<Dropped
 }
 
 /// The newest sample of this collector, and of the others that share the database.
-async fn newest_ms<D: Database>(database: &D, transaction: &mut dyn Transaction) -> Result<i64, StoreError> {
+pub(super) async fn newest_ms<D: Database>(database: &D, transaction: &mut dyn Transaction) -> Result<i64, StoreError> {
     let rows = transaction.fetch("SELECT MAX(scraped_at_ms) FROM target", vec![]).await?;
     Ok(rows.first().map_or(0, |row| row.int(0)).max(database.caches().newest_ms()))
-}
-
-/// Reads the edges that the cache does not have yet.
-pub(super) async fn refresh_edges<D: Database>(database: &D, transaction: &mut dyn Transaction) -> Result<(), StoreError> {
-    let after = match database.caches().last_edge_id() {
-        last if D::DIALECT == Dialect::Postgres => last.saturating_sub(EDGE_IDS_OVERLAP),
-        last => last,
-    };
-    let rows = transaction.fetch(&edge_sql("edge.edge_id > $1"), vec![after.into()]).await?;
-    let unknown = rows.iter().filter(|row| database.caches().edge(row.int(0)).is_none());
-    let mut values = Values::default();
-    let added = unknown.map(|row| (row.int(0), Arc::new(edge_of(row, 1, &mut values)))).collect();
-    database.caches().add_edges(added);
-    Ok(())
-}
-
-fn edge_sql(condition: &str) -> String {
-    format!(
-        "SELECT edge.edge_id, layout.bounds, {} FROM edge JOIN layout ON layout.layout_id = edge.layout_id WHERE {condition}",
-        EdgeLabels::NAMES.map(|name| format!("edge.{name}")).join(", ")
-    )
-}
-
-/// Values that edges share: there are few, and hundreds of thousands of edges.
-#[derive(Default)]
-struct Values {
-    labels: HashMap<String, Arc<str>>,
-    bounds: HashMap<String, Arc<[f64]>>,
-}
-
-/// Reads the bounds at `first` and the labels behind them.
-fn edge_of(row: &Row, first: usize, values: &mut Values) -> Edge {
-    let mut labels = EdgeLabels::default();
-    for (index, name) in EdgeLabels::NAMES.iter().enumerate() {
-        let text = row.text(first + 1 + index);
-        let value = values.labels.entry(text.to_owned()).or_insert_with(|| Arc::from(text));
-        labels.set(name, value.clone());
-    }
-    let text = row.text(first);
-    let bounds = values.bounds.entry(text.to_owned()).or_insert_with(|| parse_bounds(text));
-    Edge::new(Arc::new(labels), bounds.clone())
 }
 
 pub(super) async fn target<D: Database>(database: &D, key: &str) -> Result<Option<StoredTarget>, StoreError> {
@@ -224,12 +131,6 @@ pub(super) async fn target<D: Database>(database: &D, key: &str) -> Result<Optio
         started_at_s: row.opt_real(4),
         counters,
     }))
-}
-
-pub(super) async fn known_edges<D: Database>(database: &D) -> Result<Vec<Arc<EdgeLabels>>, StoreError> {
-    let mut transaction = database.begin_read().await?;
-    refresh_edges(database, &mut *transaction).await?;
-    Ok(database.caches().edges().into_iter().map(|(_, edge)| edge.labels.clone()).collect())
 }
 
 pub(super) async fn last_sample_ms<D: Database>(
@@ -278,19 +179,6 @@ async fn newest_step_s(
     Ok(None)
 }
 
-pub(super) async fn namespaces<D: Database>(database: &D) -> Result<Vec<String>, StoreError> {
-    let mut transaction = database.begin_read().await?;
-    refresh_edges(database, &mut *transaction).await?;
-    let targets = transaction.fetch("SELECT DISTINCT namespace FROM target", vec![]).await?;
-    let mut names: std::collections::BTreeSet<String> = targets.iter().map(|row| row.text(0).to_owned()).collect();
-    for (_, edge) in database.caches().edges() {
-        names.extend(edge.labels.namespaces().map(str::to_owned));
-    }
-    names.remove("");
-    names.remove("unknown");
-    Ok(names.into_iter().collect())
-}
-
 pub(super) async fn created_at_ms<D: Database>(database: &D) -> Result<i64, StoreError> {
     let rows = database.begin_read().await?.fetch("SELECT created_at_ms FROM store_info", vec![]).await?;
     Ok(rows.first().map_or(0, |row| row.int(0)))
@@ -300,21 +188,4 @@ pub(super) async fn ingest_counts<D: Database>(database: &D) -> Result<Vec<(Stri
     let sql = "SELECT door, signal, outcome, total FROM ingest_count ORDER BY door, signal, outcome";
     let rows = database.begin_read().await?.fetch(sql, vec![]).await?;
     Ok(rows.iter().map(|row| (row.text(0).to_owned(), row.text(1).to_owned(), row.text(2).to_owned(), row.count(3))).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_step_is_rounded_up_to_what_is_kept() {
-        let nothing = [i64::MIN; 3];
-        let hour = Window { from_ms: 0, to_ms: 3_600_000 };
-        assert_eq!(step(hour, 60, nothing), (Family::Minute, 60));
-        assert_eq!(step(hour, 15, nothing), (Family::TenSeconds, 20));
-        assert_eq!(step(hour, 90, nothing), (Family::TenSeconds, 90));
-        assert_eq!(step(hour, 90, [7200, 0, 0]), (Family::Minute, 120));
-        assert_eq!(step(hour, 0, [7200, 7200, 0]), (Family::Hour, 3600));
-        assert_eq!(step(Window { from_ms: 0, to_ms: 400_000_000 }, 10, nothing).1, 200);
-    }
 }

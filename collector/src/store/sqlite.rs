@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use super::StoreError;
 use super::caches::Caches;
 use super::database::{Database, Transaction, impl_transaction};
-use super::read::refresh_edges;
+use super::dictionary::refresh_edges;
 use super::schema::Dialect;
 
 /// Connections that read at the same time; WAL lets them run beside the writer.
