@@ -95,7 +95,7 @@ pub struct ApplyArgs {
     #[arg(short, long, default_value = "", hide_default_value = true)]
     pub message: String,
     /// Check, and say what would happen; save nothing
-    #[arg(long)]
+    #[arg(long, env = "SIDELIGHT_DRY_RUN", value_parser = clap::builder::BoolishValueParser::new())]
     pub dry_run: bool,
     #[command(flatten)]
     pub server: ServerArgs,

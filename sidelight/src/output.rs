@@ -57,6 +57,12 @@ pub fn finding_line(place: &str, finding: &Finding) -> String {
     line
 }
 
+/// `1 error`, `2 errors`.
+#[must_use]
+pub fn counted(count: u32, word: &str) -> String {
+    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
+}
+
 #[must_use]
 pub fn now_ms() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::BoolishValueParser;
 
 use crate::exit::Exit;
 
@@ -25,10 +26,10 @@ pub struct DemoArgs {
     #[arg(long, env = "SIDELIGHT_RPS", default_value_t = 20.0, value_name = "N")]
     pub rps: f64,
     /// Send no traffic; make your own through the gateway
-    #[arg(long, env = "SIDELIGHT_NO_TRAFFIC")]
+    #[arg(long, env = "SIDELIGHT_NO_TRAFFIC", value_parser = BoolishValueParser::new())]
     pub no_traffic: bool,
     /// Intercept traffic with iptables instead of HTTP_PROXY (not built yet)
-    #[arg(long, env = "SIDELIGHT_TRANSPARENT")]
+    #[arg(long, env = "SIDELIGHT_TRANSPARENT", value_parser = BoolishValueParser::new())]
     pub transparent: bool,
     /// Add this to every port, to run a second demo beside the first
     #[arg(long, env = "SIDELIGHT_OFFSET", default_value_t = 0, value_name = "N")]
@@ -43,7 +44,13 @@ pub struct DemoArgs {
     #[arg(long, env = "SIDELIGHT_ZIPKIN_PORT", default_value_t = 9411, hide = true)]
     pub zipkin_port: u16,
     /// One address for all workloads, told apart by ports: the only way where 127.0.0.1 is the whole loopback
-    #[arg(long, env = "SIDELIGHT_SHARED_ADDRESS", hide = true, default_value_t = !cfg!(target_os = "linux"))]
+    #[arg(
+        long,
+        env = "SIDELIGHT_SHARED_ADDRESS",
+        value_parser = BoolishValueParser::new(),
+        default_value_t = !cfg!(target_os = "linux"),
+        hide = true
+    )]
     pub shared_address: bool,
 }
 

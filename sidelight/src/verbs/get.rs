@@ -7,7 +7,7 @@ use super::{canonical_kind, find, list, object_path};
 use crate::cli::{GetArgs, ObjectArgs, Output};
 use crate::client::ApiClient;
 use crate::exit::Exit;
-use crate::output::{age, now_ms, print, print_json, table};
+use crate::output::{age, counted, now_ms, print, print_json, table};
 
 pub async fn run(args: GetArgs) -> Result<(), Exit> {
     let client = ApiClient::new(&args.server)?;
@@ -71,12 +71,9 @@ fn summary_table(objects: &[ObjectSummary]) -> String {
 }
 
 fn findings(object: &ObjectSummary) -> String {
-    match (object.errors, object.warnings) {
-        (0, 0) => "-".to_owned(),
-        (0, warnings) => format!("{warnings} warnings"),
-        (errors, 0) => format!("{errors} errors"),
-        (errors, warnings) => format!("{errors} errors, {warnings} warnings"),
-    }
+    let told = [(object.errors, "error"), (object.warnings, "warning")];
+    let told: Vec<String> = told.iter().filter(|(count, _)| *count > 0).map(|(count, word)| counted(*count, word)).collect();
+    if told.is_empty() { "-".to_owned() } else { told.join(", ") }
 }
 
 fn rollout(rollout: &Rollout) -> String {

@@ -11,7 +11,7 @@ use super::manifest::{DEFAULT_NAMESPACE, Manifest};
 use crate::cli::{ServerArgs, ValidateArgs};
 use crate::client::ApiClient;
 use crate::exit::Exit;
-use crate::output::{finding_line, print};
+use crate::output::{counted, finding_line, print};
 
 pub async fn run(args: ValidateArgs) -> Result<(), Exit> {
     let manifest = Manifest::read(&args.files.files)?;
@@ -36,8 +36,12 @@ fn report(manifest: &Manifest, objects: usize, findings: &[Finding]) -> Result<(
     for finding in findings {
         print(&format!("{}\n", finding_line(&manifest.place(finding), finding)))?;
     }
-    let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+    let count = |severity| {
+        let some = findings.iter().filter(|finding| finding.severity == severity);
+        u32::try_from(some.count()).unwrap_or(u32::MAX)
+    };
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-    eprintln!("{objects} objects, {errors} errors, {warnings} warnings");
+    let objects = u32::try_from(objects).unwrap_or(u32::MAX);
+    eprintln!("{}, {}, {}", counted(objects, "object"), counted(errors, "error"), counted(warnings, "warning"));
     if errors > 0 { Err(Exit::Told) } else { Ok(()) }
 }
