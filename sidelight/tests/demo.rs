@@ -5,6 +5,7 @@
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
@@ -29,8 +30,16 @@ fn command(dir: &Path, ports: [u16; 4]) -> Command {
     command
 }
 
+/// The same for all demos of this process, which are started one after the other or share no address.
 fn base() -> String {
-    format!("127.{}.7.0", 30 + 2 * (std::process::id() % 30))
+    static HELD: OnceLock<(String, TcpListener)> = OnceLock::new();
+    let free = |number: u32| {
+        let network = format!("127.{}.7", 30 + 2 * (number % 30));
+        let held = TcpListener::bind(format!("{network}.1:15999")).ok()?;
+        Some((format!("{network}.0"), held))
+    };
+    let start = std::process::id();
+    HELD.get_or_init(|| (start..start + 30).find_map(free).expect("a network is free")).0.clone()
 }
 
 fn free_ports() -> [u16; 4] {

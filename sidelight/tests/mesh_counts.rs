@@ -30,7 +30,9 @@ async fn s11_client_counters_logs_and_graph_agree() {
             let counted = mesh.requests_total(&[&labels[..], &[("reporter", reporter)]].concat()).await;
             assert_eq!(counted, expected, "{source} → {target} as the {reporter} counts");
         }
-        assert_eq!(mesh.settled_edge(source, target, expected).await, expected, "{source} → {target} in the graph");
+        assert_eq!(mesh.settled_edge(source, target, expected).await, expected, "{source} → {target} over time");
+        let (rate, seconds) = mesh.edge_rate(source, target).await;
+        assert_eq!(rate, format!("{:.2}", expected as f64 / seconds as f64), "{source} → {target} in {seconds} s of the graph");
     }
     logs_agree(&mesh, requests, &reviews).await;
     mesh.stop().await;

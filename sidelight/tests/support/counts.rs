@@ -8,7 +8,7 @@ use prometheus_parse::{Scrape, Value};
 use sidelight_api::graph::{Graph, Node};
 use sidelight_api::timeline::Timeline;
 
-use super::{LIMIT, Mesh, eventually};
+use super::{LIMIT, Mesh, WINDOW_S, eventually};
 
 /// One series of a proxy's metrics.
 #[derive(Clone, Debug)]
@@ -68,7 +68,7 @@ impl Mesh {
     pub async fn graph(&self, graph_type: &str) -> Graph {
         let namespaces = format!("{},istio-system", self.namespace);
         self.get(&format!(
-            "/api/namespaces/graph?namespaces={namespaces}&graphType={graph_type}&duration=600s&injectServiceNodes=false"
+            "/api/namespaces/graph?namespaces={namespaces}&graphType={graph_type}&duration={WINDOW_S}s&injectServiceNodes=false"
         ))
         .await
     }
@@ -81,12 +81,22 @@ impl Mesh {
         let namespaces = format!("{},istio-system", self.namespace);
         let timeline: Timeline = self
             .get(&format!(
-                "/api/timeline?namespaces={namespaces}&duration=600s&step=10&graphType=workload&source={source}&target={target}"
+                "/api/timeline?namespaces={namespaces}&duration={WINDOW_S}s&step=10&graphType=workload&source={source}&target={target}"
             ))
             .await;
         let requests: f64 = timeline.points.iter().map(|point| point.rate * timeline.step_s as f64).sum();
         assert!((requests - requests.round()).abs() < 1e-6, "{requests} is not whole");
         requests.round() as u64
+    }
+
+    /// Requests per second of one edge of the workload graph as it is shown, and the seconds that they are spread over.
+    pub async fn edge_rate(&self, source: &str, target: &str) -> (String, u64) {
+        let graph = self.graph("workload").await;
+        let id = |workload: &str| node(&graph, workload).map(|node| node.id.clone()).unwrap();
+        let (source, target) = (id(source), id(target));
+        let mut edges = graph.elements.edges.iter().map(|edge| &edge.data);
+        let edge = edges.find(|edge| edge.source == source && edge.target == target).unwrap();
+        (edge.traffic.rates["http"].clone(), graph.duration)
     }
 
     /// Waits for the collector's next scrapes to bring the edge to at least `expected`; what it then is.

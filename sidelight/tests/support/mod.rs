@@ -4,8 +4,7 @@
 mod counts;
 mod parts;
 
-use std::net::Ipv4Addr;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
 
 use bookinfo::client::{HttpClient, Route};
@@ -23,8 +22,14 @@ pub use parts::App;
 
 /// Longest wait for anything that should take a second.
 pub const LIMIT: Duration = Duration::from_secs(30);
+/// Window of every question about the graph: longer than any test.
+pub const WINDOW_S: u64 = 600;
 /// Namespace of everything but the gateway.
 pub const NAMESPACE: &str = "demo";
+
+/// Networks for meshes, by turns.
+const NETWORKS: usize = 240;
+const HELD_PORT: u16 = 15_999;
 
 /// What a mesh shall consist of.
 pub struct Plan {
@@ -40,6 +45,7 @@ pub struct Mesh {
     pub workloads: Vec<parts::RunningWorkload>,
     pub gateway_port: u16,
     namespace: String,
+    _held: TcpListener,
 }
 
 #[must_use]
@@ -102,10 +108,15 @@ impl Plan {
 
     /// Up when every proxy has accepted its configuration.
     pub async fn start(self) -> Mesh {
-        let network = network();
+        let (network, held) = network();
         let collector = parts::RunningCollector::start().await;
-        let mut mesh =
-            Mesh { collector, workloads: Vec::new(), gateway_port: self.gateway_port, namespace: self.namespace.clone() };
+        let mut mesh = Mesh {
+            collector,
+            workloads: Vec::new(),
+            gateway_port: self.gateway_port,
+            namespace: self.namespace.clone(),
+            _held: held,
+        };
         mesh.apply(&self.objects).await;
         for (number, (role, app)) in (0..).zip(self.roles) {
             let workload = network.place(number, role);
@@ -116,12 +127,18 @@ impl Plan {
     }
 }
 
-/// Addresses that no other mesh of this machine uses: by process, and by mesh within it.
-fn network() -> Network {
-    static MESHES: AtomicU8 = AtomicU8::new(0);
-    let process = u8::try_from(std::process::id() % 60).unwrap();
-    let mesh = MESHES.fetch_add(1, Ordering::Relaxed);
-    Network { base: Ipv4Addr::new(127, 100 + 2 * process, mesh, 0), offset: 0, shared: false }
+/// Addresses that no other mesh of this machine uses: whoever holds the network's first address has it to itself.
+fn network() -> (Network, TcpListener) {
+    let start = std::process::id() as usize;
+    for attempt in 0..NETWORKS {
+        let number = u8::try_from((start + attempt) % NETWORKS).unwrap();
+        let base = Ipv4Addr::new(127, 100 + 2 * (number / 8), number % 8, 0);
+        let [a, b, c, _] = base.octets();
+        if let Ok(held) = TcpListener::bind((Ipv4Addr::new(a, b, c, 1), HELD_PORT)) {
+            return (Network { base, offset: 0, shared: false }, held);
+        }
+    }
+    panic!("all {NETWORKS} networks are in use");
 }
 
 impl Mesh {
@@ -200,7 +217,7 @@ impl Mesh {
 /// A free port of 127.0.0.1 for a gateway.
 #[must_use]
 pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Asks until there is a value.
