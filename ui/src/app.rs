@@ -14,10 +14,7 @@ use crate::i18n::frame::Frame;
 use crate::i18n::{self, t};
 use crate::pages::{config, graph::GraphPage, login::Login, mesh::MeshPage};
 use crate::platform;
-use crate::state::{Namespaces, Step, Ui, first_language};
-
-/// Namespaces come and go slowly: they are read again with every n-th refresh.
-const NAMESPACES_EVERY: u64 = 3;
+use crate::state::{Namespaces, SLOW_EVERY, Step, Ui, first_language};
 
 #[component]
 pub fn App() -> impl IntoView {
@@ -55,7 +52,7 @@ fn Pages() -> impl IntoView {
         let page = ui.path.with(|path| page_name(path));
         platform::document().set_title(&format!("{} · Sidelight", t(page)));
     });
-    let slow_tick = Memo::new(move |_| ui.tick.get() / NAMESPACES_EVERY);
+    let slow_tick = Memo::new(move |_| ui.tick.get() / SLOW_EVERY);
     provide_context(Namespaces(Feed::new(|| Some("/api/namespaces".to_owned()), move || slow_tick.get())));
     view! {
         <a class="skip" href="#page">{t(Frame::Skip)}</a>

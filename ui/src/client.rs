@@ -10,6 +10,8 @@ use sidelight_api::error::{ErrorBody, ErrorKind};
 use sidelight_mesh::finding::Finding;
 use web_sys::{AbortController, AbortSignal};
 
+use crate::i18n::frame::Frame;
+use crate::i18n::t;
 use crate::state::Ui;
 
 /// Why there is no answer.
@@ -71,7 +73,8 @@ async fn exchange<B: Serialize, T: DeserializeOwned>(
         Ok(request) => request.send().await,
         Err(error) => Err(error),
     }
-    .map_err(|error| failure(0, None, error.to_string()))?;
+    // The browser does not say more than that it failed.
+    .map_err(|_| failure(0, None, t(Frame::NotReached).to_owned()))?;
     let status = response.status();
     if !response.ok() {
         return Err(refusal(response, failure(status, None, String::new())).await);

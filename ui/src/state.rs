@@ -16,6 +16,9 @@ use crate::platform;
 const THEME_KEY: &str = "sidelight.theme";
 const LANGUAGE_KEY: &str = "sidelight.language";
 
+/// What changes slowly (namespaces, objects) is read with every n-th refresh.
+pub const SLOW_EVERY: u64 = 3;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Theme {
     Light,
@@ -104,8 +107,9 @@ impl Ui {
         });
     }
 
+    /// A whole round, so that what is read with every n-th refresh is read too.
     pub fn refresh_now(self) {
-        self.tick.update(|tick| *tick += 1);
+        self.tick.update(|tick| *tick += SLOW_EVERY);
     }
 
     /// Changes the view by changing the address.

@@ -4,6 +4,8 @@ use std::fmt::Write;
 
 use sidelight_api::timeline::Point;
 
+use super::format;
+
 /// Where a chart's values go on the screen.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Scale {
@@ -61,15 +63,17 @@ pub fn error_percent(point: &Point) -> f64 {
     if point.rate > 0.0 { (point.errors / point.rate * 100.0).min(100.0) } else { 0.0 }
 }
 
-/// Times for the labels of an axis: whole steps of the clock.
-pub fn time_ticks(from_ms: i64, to_ms: i64, offset_minutes: i64, wanted: usize) -> Vec<i64> {
+/// Times and labels of an axis: whole steps of the clock, with seconds where minutes would repeat.
+pub fn time_ticks(from_ms: i64, to_ms: i64, offset_minutes: i64, wanted: usize) -> Vec<(i64, String)> {
     const STEPS_S: [i64; 12] = [10, 30, 60, 120, 300, 600, 1800, 3600, 10_800, 21_600, 43_200, 86_400];
     let span_s = ((to_ms - from_ms) / 1000).max(1);
     let step = STEPS_S.into_iter().find(|step| span_s / step <= wanted as i64).unwrap_or(86_400 * 2) * 1000;
     // On the reader's clock, so that a day's steps begin at midnight.
     let shift = offset_minutes * 60_000;
     let first = (from_ms + shift).div_euclid(step) * step - shift;
-    (0..).map(|i| first + i * step).skip_while(|t| *t < from_ms).take_while(|t| *t <= to_ms).collect()
+    let text = if step < 60_000 { format::time_of_day } else { format::hour_minute };
+    let times = (0..).map(|i| first + i * step).skip_while(|t| *t < from_ms).take_while(|t| *t <= to_ms);
+    times.map(|t| (t, text(t, offset_minutes))).collect()
 }
 
 /// When the last unbroken run of failing began; `None` when the newest point is fine, or when all points fail.
@@ -108,8 +112,9 @@ mod tests {
     fn ticks_are_whole_minutes() {
         let from = 1_700_000_000_000;
         let ticks = time_ticks(from, from + 600_000, 0, 6);
-        assert!(ticks.iter().all(|t| t % 120_000 == 0));
-        assert_eq!(ticks.len(), 5);
+        let labels: Vec<&str> = ticks.iter().map(|(_, label)| label.as_str()).collect();
+        assert_eq!(labels, ["22:14", "22:16", "22:18", "22:20", "22:22"]);
+        assert_eq!(time_ticks(from, from + 60_000, 0, 2)[0].1, "22:13:30");
     }
 
     #[test]

@@ -164,7 +164,8 @@ impl Scene {
             let mut above = card.parent;
             while let Some(own) = above {
                 let group = &mut self.groups[own];
-                group.members += 1;
+                // A service in its app's box is not one more version.
+                group.members += usize::from(group.by != BoxBy::App || card.kind != Kind::Service);
                 group.tone = group.tone.max(card.tone);
                 group.failing += usize::from(card.tone == Tone::Failing);
                 group.degraded += usize::from(card.tone == Tone::Degraded);

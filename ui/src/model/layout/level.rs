@@ -238,6 +238,32 @@ impl Layers {
         for row in &mut self.rows {
             row.sort_by(|a, b| self.nodes[*a].middle.total_cmp(&self.nodes[*b].middle).then(a.cmp(b)));
         }
+        self.line_up_twins();
+    }
+
+    /// Vertices with the same neighbours may change places without any new crossing: they stand as they were handed in.
+    fn line_up_twins(&mut self) {
+        let mut neighbours: Vec<Vec<usize>> = vec![Vec::new(); self.nodes.len()];
+        for joint in &self.joints {
+            neighbours[joint.upper].push(joint.lower);
+            neighbours[joint.lower].push(joint.upper);
+        }
+        for list in &mut neighbours {
+            list.sort_unstable();
+            list.dedup();
+        }
+        for row in &mut self.rows {
+            for at in 0..row.len() {
+                let twin = |n: usize| neighbours[n] == neighbours[row[at]];
+                let least = (at..row.len()).filter(|i| twin(row[*i])).min_by_key(|i| row[*i]);
+                if let Some(least) = least.filter(|least| *least != at) {
+                    let (a, b) = (self.nodes[row[at]].middle, self.nodes[row[least]].middle);
+                    self.nodes[row[at]].middle = b;
+                    self.nodes[row[least]].middle = a;
+                    row.swap(at, least);
+                }
+            }
+        }
     }
 
     fn straighten(&mut self) {

@@ -49,6 +49,14 @@ fn bookinfo_flows_down_in_rows() {
 }
 
 #[test]
+fn twins_stand_as_they_were_handed_in() {
+    let cards = ["service", "v1", "v2", "v3", "v4"].map(|id| card(id, None)).to_vec();
+    let plan = Plan { cards, edges: vec![(0, 3), (0, 1), (0, 4), (0, 2)], ..Plan::default() };
+    let placement = place(&plan, Direction::Down);
+    assert!(placement.cards[1..].windows(2).all(|pair| pair[0].x < pair[1].x), "{:?}", placement.cards);
+}
+
+#[test]
 fn nothing_overlaps_and_boxes_hold_their_cards() {
     for direction in [Direction::Down, Direction::Right] {
         let plan = bookinfo();

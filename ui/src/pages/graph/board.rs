@@ -16,7 +16,7 @@ use crate::model::layout::Keeper;
 use crate::model::picture::{Picture, better_direction};
 use crate::model::scene::Scene;
 use crate::model::view::{Direction, Query, Selection, View};
-use crate::state::{Namespaces, Step, Ui};
+use crate::state::{Namespaces, SLOW_EVERY, Step, Ui};
 
 /// Space that the panel takes from the canvas, margins included.
 const PANEL_SPACE: f64 = 384.0;
@@ -25,8 +25,6 @@ const PANEL_WINDOW_MIN: f64 = 1180.0;
 /// The toolbar lies over the foot of the canvas.
 const TOOLBAR_SPACE: f64 = 56.0;
 const MARGIN: f64 = 16.0;
-/// Objects change slowly.
-const SLOW_EVERY: u64 = 3;
 
 /// Indexes of cards and links that the find text hits.
 #[derive(Clone, Debug, Default, PartialEq)]

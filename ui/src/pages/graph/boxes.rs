@@ -13,12 +13,19 @@ use crate::model::scene::{Group, Tone};
 
 #[component]
 pub fn Boxes(board: Board) -> impl IntoView {
-    let ids = move || {
-        board
-            .picture
-            .with(|p| p.as_ref().map(|p| p.scene.groups.iter().map(|g| g.id.clone()).collect::<Vec<_>>()).unwrap_or_default())
-    };
+    let ids = move || box_ids(board);
     view! { <For each=ids key=Clone::clone let:id><BoxView board id/></For> }
+}
+
+/// Labels stand over the lines: an edge that passes must not strike a name out.
+#[component]
+pub fn BoxLabels(board: Board) -> impl IntoView {
+    let ids = move || box_ids(board);
+    view! { <For each=ids key=Clone::clone let:id><LabelView board id/></For> }
+}
+
+fn box_ids(board: Board) -> Vec<String> {
+    board.picture.with(|p| p.as_ref().map(|p| p.scene.groups.iter().map(|g| g.id.clone()).collect()).unwrap_or_default())
 }
 
 #[derive(Clone, PartialEq)]
@@ -44,9 +51,19 @@ fn BoxView(board: Board, id: String) -> impl IntoView {
             view! {
                 <g class=class data-test="box" data-name=look.group.label.clone()>
                     <rect x=x y=y width=w height=h rx=if own { 10 } else { 12 }/>
-                    {label(&look.group, look.rect)}
                 </g>
             }
+        })
+    }
+}
+
+#[component]
+fn LabelView(board: Board, id: String) -> impl IntoView {
+    let look = Memo::new(move |_| look(board, &id));
+    move || {
+        look.get().filter(|look| look.rect.w > 0.0).map(|look| {
+            let class = format!("box-label {}{}", look.group.tone.class(), if look.faded { " fade" } else { "" });
+            view! { <g class=class>{label(&look.group, look.rect)}</g> }
         })
     }
 }

@@ -8,7 +8,7 @@ use wasm_bindgen::closure::Closure;
 use web_sys::{Element, KeyboardEvent, PointerEvent, ResizeObserver, WheelEvent};
 
 use super::board::Board;
-use super::boxes::Boxes;
+use super::boxes::{BoxLabels, Boxes};
 use super::cards::Cards;
 use super::links::{Lines, Pills};
 use super::traffic::Traffic;
@@ -87,7 +87,7 @@ pub fn Canvas(board: Board) -> impl IntoView {
             on:pointerdown=on_down on:pointermove=on_move on:pointerup=on_up on:pointercancel=on_up on:wheel=on_wheel>
             <svg class="world under" style:transform=world><Boxes board/><Lines board/></svg>
             <Traffic board/>
-            <svg class="world over" style:transform=world><Cards board/><Pills board/></svg>
+            <svg class="world over" style:transform=world><BoxLabels board/><Cards board/><Pills board/></svg>
         </div>
     }
 }

@@ -90,6 +90,7 @@ fn Chart(board: Board, timeline: Timeline, width: f64, drag: RwSignal<Option<i64
     let offset = platform::offset_minutes(timeline.to_ms);
     let ticks = time_ticks(timeline.from_ms, timeline.to_ms, offset, (width / 130.0) as usize);
     let top = scale.top;
+    let error_class = if worst > 0.0 { "error-line" } else { "error-line calm" };
     let known = timeline.last_sample_ms.unwrap_or(timeline.to_ms);
     let gap = timeline.to_ms - known;
     // Where the head rests while live, its own time stands.
@@ -102,7 +103,7 @@ fn Chart(board: Board, timeline: Timeline, width: f64, drag: RwSignal<Option<i64
                     view! { <line class="grid" x1="0" x2=width y1=y y2=y/><text class="axis end" x="-8" y=y + 3.5>{axis_text(top * part, part == 1.0)}</text> }
                 }).collect_view()}
                 <path class="error-area" d=scale.area(points.iter().copied())/>
-                <path class="error-line" d=scale.line(points.iter().copied())/>
+                <path class=error_class d=scale.line(points.iter().copied())/>
                 {(gap > 45_000).then(|| {
                     let x = scale.x(known);
                     view! {
@@ -110,10 +111,10 @@ fn Chart(board: Board, timeline: Timeline, width: f64, drag: RwSignal<Option<i64
                         {(width - x > 90.0).then(|| view! { <text class="no-data-text" x=(x + width) / 2.0 y=CHART_H / 2.0 + 4.0>{fill(GraphText::NoData, &[&format::age(gap)])}</text> })}
                     }
                 })}
-                {ticks.into_iter().filter(|at| live_end || scale.x(*at) < width - 70.0).map(|at| {
+                {ticks.into_iter().filter(|(at, _)| live_end || scale.x(*at) < width - 70.0).map(|(at, label)| {
                     let x = scale.x(at);
                     let anchor = if x < 24.0 { "axis start" } else if x > width - 24.0 { "axis last" } else { "axis" };
-                    view! { <text class=anchor x=x y=CHART_H + 17.0>{format::hour_minute(at, offset)}</text> }
+                    view! { <text class=anchor x=x y=CHART_H + 17.0>{label}</text> }
                 }).collect_view()}
             </g>
         </svg>

@@ -196,6 +196,7 @@ fn chart(line: &Timeline) -> impl IntoView + use<> {
     let all = || points.iter().map(|p| (p.t_ms, p.rate));
     let failing = || points.iter().map(|p| (p.t_ms, p.errors));
     let top = scale.top;
+    let error_class = if line.points.iter().any(|p| p.errors > 0.0) { "error-line" } else { "error-line calm" };
     view! {
         <svg class="chart" width="328" height="88" viewBox="-32 -6 336 88" aria-hidden="true">
             {[0.0, 0.5, 1.0].map(|part| {
@@ -203,16 +204,16 @@ fn chart(line: &Timeline) -> impl IntoView + use<> {
                 view! { <line class="grid" x1="0" x2=CHART_W y1=y y2=y/><text class="axis end" x="-8" y=y + 3.5>{format::axis(top * part)}</text> }
             }).collect_view()}
             <path class="error-area" d=scale.area(failing())/>
-            <path class="error-line" d=scale.line(failing())/>
+            <path class=error_class d=scale.line(failing())/>
             <path class="all-line" d=scale.line(all())/>
             {line.changes.iter().map(|change| {
                 let x = scale.x(change.t_ms);
                 view! { <g class="change"><line x1=x x2=x y1="0" y2=CHART_H/><path d=format!("M{} -6h7v8h-7z", x - 3.5)/><title>{format!("{} {}", change.kind, change.name)}</title></g> }
             }).collect_view()}
-            {time_ticks(line.from_ms, line.to_ms, offset, 3).into_iter().map(|at| {
+            {time_ticks(line.from_ms, line.to_ms, offset, 3).into_iter().map(|(at, label)| {
                 let x = scale.x(at);
                 let class = if x < 20.0 { "axis start" } else if x > CHART_W - 20.0 { "axis last" } else { "axis" };
-                view! { <text class=class x=x y=CHART_H + 17.0>{format::hour_minute(at, offset)}</text> }
+                view! { <text class=class x=x y=CHART_H + 17.0>{label}</text> }
             }).collect_view()}
         </svg>
     }

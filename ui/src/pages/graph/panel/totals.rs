@@ -82,7 +82,8 @@ fn Small(label: GraphText, number: usize, tone: &'static str, test: &'static str
 }
 
 fn sums(scene: &Scene) -> Sums {
-    let counted = || scene.links.iter().filter(|link| !link.tcp);
+    // With service nodes, a request runs along two edges; the second one leaves the service.
+    let counted = || scene.links.iter().filter(|link| !link.tcp && !scene.cards[link.from].node.is_injected);
     let rate: f64 = counted().map(|link| link.rate).sum();
     let failing: f64 = counted().map(|link| link.rate * link.errors / 100.0).sum();
     let label = |link: &Link| format!("{} → {}", name_of(&scene.cards[link.from]), name_of(&scene.cards[link.to]));
