@@ -45,6 +45,7 @@ texts! {
         FindUnknown: "“{0}” is not understood", "无法理解“{0}”";
         Clear: "Clear", "清除";
         TimeWindow: "Time window", "时间范围";
+        LastSeconds: "Last {0} s", "最近 {0} 秒";
         LastMinutes: "Last {0} min", "最近 {0} 分钟";
         LastHours: "Last {0} h", "最近 {0} 小时";
         LastDay: "Last day", "最近一天";

@@ -18,7 +18,8 @@ pub fn window_words(seconds: u64) -> String {
     match seconds {
         86_400 => t(Frame::LastDay).to_owned(),
         s if s >= 3600 && s.is_multiple_of(3600) => fill(Frame::LastHours, &[&(s / 3600)]),
-        s => fill(Frame::LastMinutes, &[&(s / 60).max(1)]),
+        s if s < 60 => fill(Frame::LastSeconds, &[&s]),
+        s => fill(Frame::LastMinutes, &[&(s / 60)]),
     }
 }
 

@@ -80,9 +80,10 @@ pub fn Canvas(board: Board) -> impl IntoView {
     let detail = move || board.camera.with(|camera| camera.detail().class());
     let zoom = Memo::new(move |_| board.camera.with(|camera| format!("{:.4}", camera.zoom)));
     let world = move || board.camera.with(|camera| camera.css());
-    let faded = move || board.focus.with(Option::is_some);
+    // In one piece: a class that changes as a whole would wipe out those that are switched one by one.
+    let class = move || format!("canvas {}{}", detail(), if board.moving.get() { " moving" } else { "" });
     view! {
-        <div node_ref=root class=move || format!("canvas {}", detail()) class:moving=move || board.moving.get() class:faded=faded
+        <div node_ref=root class=class
             style:--k=move || zoom.get() role="application" aria-label=t(GraphText::Title) data-test="graph"
             on:pointerdown=on_down on:pointermove=on_move on:pointerup=on_up on:pointercancel=on_up on:wheel=on_wheel>
             <svg class="world under" style:transform=world><Boxes board/><Lines board/></svg>

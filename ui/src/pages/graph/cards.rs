@@ -62,11 +62,18 @@ fn CardView(board: Board, id: String) -> impl IntoView {
     };
     let tone = move || card.with(|card| card.as_ref().map_or("idle", |card| card.tone.class()));
     let flag = move |pick: fn(&Place) -> bool| place.with(|place| place.as_ref().is_some_and(pick));
+    // In one piece: a class that changes as a whole would wipe out those that are switched one by one.
+    let class = move || {
+        let mut class = format!("node pick {}", tone());
+        for (name, on) in [(" fade", flag(|p| p.faded)), (" hit", flag(|p| p.hit)), (" selected", flag(|p| p.selected))] {
+            class.push_str(if on { name } else { "" });
+        }
+        class
+    };
     let transform = move || place.with(|place| place.as_ref().map(|p| format!("translate({:.1}px,{:.1}px)", p.rect.x, p.rect.y)));
     let data = move |pick: fn(&Card) -> Option<String>| card.with(|card| card.as_ref().and_then(pick));
     view! {
-        <g class=move || format!("node pick {}", tone()) class:fade=move || flag(|p| p.faded) class:hit=move || flag(|p| p.hit)
-            class:selected=move || flag(|p| p.selected) style:transform=transform
+        <g class=class style:transform=transform
             tabindex="0" role="button" aria-label=move || card.with(|card| card.as_ref().map(aria)) aria-pressed=move || flag(|p| p.selected).to_string()
             data-test="node" data-handle=move || data(|c| Some(c.handle.clone())) data-app=move || data(|c| c.node.app.clone())
             data-version=move || data(|c| c.node.version.clone()) data-workload=move || data(|c| c.node.workload.clone())

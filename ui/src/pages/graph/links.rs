@@ -84,18 +84,16 @@ fn watch(board: Board, id: String) -> Watched {
 #[component]
 fn LineView(board: Board, id: String) -> impl IntoView {
     let Watched { look, lit, id } = watch(board, id);
-    let class =
-        move || look.with(|look| look.as_ref().map_or_else(String::new, |look| format!("edge pick {}", tone_class(&look.link))));
+    let hovered = hovered(board, id);
+    let class = move || look.with(|look| class_of("edge", look.as_ref(), lit.get(), hovered.get()));
+    let select = move || board.select(Some(Selection::Edge(id.get_value())));
     let data = move |pick: fn(&Look) -> String| look.with(|look| look.as_ref().map(pick));
-    let hovered =
-        move || board.hover.with(|hover| matches!(hover, Some(Selection::Edge(edge)) if id.with_value(|id| edge == id)));
     view! {
-        <g class=class class:fade=move || lit.get().faded class:hit=move || lit.get().hit class:selected=move || lit.get().selected class:hovered=hovered
-            data-test="edge" data-source=move || data(|l| l.from.clone()) data-target=move || data(|l| l.to.clone())
+        <g class=class tabindex="-1" on:keydown=move |event| select_by_key(&event, &select) data-test="edge" data-source=move || data(|l| l.from.clone()) data-target=move || data(|l| l.to.clone())
             data-rate=move || data(|l| l.link.rate.to_string()) data-errors=move || data(|l| l.link.errors.to_string())
             data-p95=move || look.with(|l| l.as_ref().and_then(|l| l.link.p95_ms).map(|ms| ms.to_string()))
             data-protocol=move || data(|l| l.link.edge.traffic.protocol.clone())
-            on:click=move |_| board.select(Some(Selection::Edge(id.get_value())))
+            on:click=move |_| select()
             on:pointerenter=move |_| board.hover.set(Some(Selection::Edge(id.get_value()))) on:pointerleave=move |_| board.hover.set(None)>
             {move || look.get().map(|look| {
                 let width = stroke_width(&look.link);
@@ -111,6 +109,30 @@ fn LineView(board: Board, id: String) -> impl IntoView {
     }
 }
 
+fn hovered(board: Board, id: StoredValue<String>) -> Memo<bool> {
+    Memo::new(move |_| board.hover.with(|hover| matches!(hover, Some(Selection::Edge(edge)) if id.with_value(|id| edge == id))))
+}
+
+fn select_by_key(event: &KeyboardEvent, select: &impl Fn()) {
+    if matches!(event.key().as_str(), "Enter" | " ") {
+        event.prevent_default();
+        select();
+    }
+}
+
+/// In one piece: a class that changes as a whole would wipe out those that are switched one by one.
+fn class_of(what: &str, look: Option<&Look>, lit: Lit, hovered: bool) -> String {
+    let Some(look) = look else { return what.to_owned() };
+    let mut class = format!("{what} pick {}", tone_class(&look.link));
+    let unseated = look.route.pill.is_none();
+    for (name, on) in
+        [(" fade", lit.faded), (" hit", lit.hit), (" selected", lit.selected), (" hovered", hovered), (" unseated", unseated)]
+    {
+        class.push_str(if on { name } else { "" });
+    }
+    class
+}
+
 fn tone_class(link: &Link) -> &'static str {
     match link.tone {
         Tone::Healthy if link.tcp => "tcp",
@@ -122,15 +144,8 @@ fn tone_class(link: &Link) -> &'static str {
 fn PillView(board: Board, id: String) -> impl IntoView {
     let Watched { look, lit, id } = watch(board, id);
     let select = move || board.select(Some(Selection::Edge(id.get_value())));
-    let on_key = move |event: KeyboardEvent| {
-        if matches!(event.key().as_str(), "Enter" | " ") {
-            event.prevent_default();
-            select();
-        }
-    };
-    let class =
-        move || look.with(|look| look.as_ref().map_or_else(String::new, |look| format!("pill pick {}", tone_class(&look.link))));
-    let seated = move || look.with(|look| look.as_ref().is_some_and(|look| look.route.pill.is_some()));
+    let hovered = hovered(board, id);
+    let class = move || look.with(|look| class_of("pill", look.as_ref(), lit.get(), hovered.get()));
     let label = move || look.with(|look| look.as_ref().map(|l| fill(GraphText::EdgeLabel, &[&l.from, &l.to, &l.pill.text])));
     let transform = move || {
         look.with(|look| {
@@ -140,15 +155,12 @@ fn PillView(board: Board, id: String) -> impl IntoView {
             at.map(|at| format!("translate({:.1}px,{:.1}px)", at.x, at.y))
         })
     };
-    let hovered =
-        move || board.hover.with(|hover| matches!(hover, Some(Selection::Edge(edge)) if id.with_value(|id| edge == id)));
     let data = move |pick: fn(&Look) -> String| look.with(|look| look.as_ref().map(pick));
     view! {
-        <g class=class class:fade=move || lit.get().faded class:hit=move || lit.get().hit class:selected=move || lit.get().selected
-            class:unseated=move || !seated() class:hovered=hovered style:transform=transform
+        <g class=class style:transform=transform
             tabindex="0" role="button" aria-label=label aria-pressed=move || lit.get().selected.to_string()
             data-test="pill" data-source=move || data(|l| l.from.clone()) data-target=move || data(|l| l.to.clone())
-            on:click=move |_| select() on:keydown=on_key
+            on:click=move |_| select() on:keydown=move |event| select_by_key(&event, &select)
             on:pointerenter=move |_| board.hover.set(Some(Selection::Edge(id.get_value()))) on:pointerleave=move |_| board.hover.set(None)>
             {move || look.get().map(|look| pill_body(&look))}
         </g>
