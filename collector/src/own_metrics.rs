@@ -153,3 +153,29 @@ impl OwnMetrics {
         self.slices_dropped.inc_by(count as u64);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_page_lists_what_is_told() {
+        let metrics = OwnMetrics::new();
+        metrics.scraped("stored", Duration::from_millis(3));
+        metrics.wrote(Duration::from_millis(3), true, 1);
+        let mut counts = Counts::default();
+        counts.add("zipkin", "spans", "stored", 1);
+        metrics.counted(&counts);
+        let text = metrics.encode();
+        let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+        let told: BTreeSet<String> = types
+            .filter_map(|line| line.split_once(' '))
+            .map(|(name, kind)| if kind == "counter" { format!("{name}_total") } else { name.to_owned() })
+            .collect();
+        let page = include_str!("../../docs/own-metrics.md");
+        let listed = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+        assert_eq!(told, listed.map(str::to_owned).collect());
+    }
+}

@@ -120,3 +120,21 @@ async fn a_silent_target_is_down_and_comes_back(place: &Place) {
     assert!(error.starts_with("no answer"), "{error}");
     collector.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_collectors_on_one_database_count_once() {
+    let place = Place::postgres().await;
+    let proxy = CountingProxy::start(0).await;
+    let (one, two) = (start(&place, &[&proxy]).await, start(&place, &[&proxy]).await);
+    let mut counted = 0;
+    for round in 1..=10 {
+        proxy.count("cart", round);
+        counted += round;
+        until_stored(&one, "cart", counted).await;
+        until_stored(&two, "cart", counted).await;
+    }
+    one.shutdown().await;
+    proxy.count("cart", 1);
+    until_stored(&two, "cart", counted + 1).await;
+    two.shutdown().await;
+}

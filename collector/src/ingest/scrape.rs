@@ -36,10 +36,10 @@ pub struct ScrapeSettings {
 }
 
 impl ScrapeSettings {
-    /// A scrape has to end before the next one begins.
+    /// A scrape has to end before the next one begins, but a busy proxy needs a second.
     #[must_use]
     pub fn every(interval: Duration) -> Self {
-        Self { interval, timeout: interval.min(Duration::from_secs(10)) }
+        Self { interval, timeout: interval.clamp(Duration::from_secs(1), Duration::from_secs(10)) }
     }
 }
 

@@ -77,3 +77,6 @@ impl From<StoreError> for Refused {
         Self(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests;
