@@ -176,6 +176,8 @@ mod tests {
             .collect();
         let page = include_str!("../../docs/own-metrics.md");
         let listed = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
-        assert_eq!(told, listed.map(str::to_owned).collect());
+        let listed: BTreeSet<String> = listed.map(str::to_owned).collect();
+        // The other way round does not hold: what has counted nothing yet is not told.
+        assert_eq!(told.difference(&listed).collect::<Vec<_>>(), Vec::<&String>::new());
     }
 }
