@@ -3,15 +3,16 @@
 mod delegate;
 mod gateway;
 mod policy;
+mod virtual_services;
 
 use std::collections::BTreeMap;
 
 pub use delegate::http_routes;
 pub use gateway::{GatewayRef, gateway_hosts, gateways_for};
 pub use policy::{EffectivePolicy, EffectiveRule, RuleIndex, rule_for};
+pub use virtual_services::VirtualServiceIndex;
 
 use crate::config::{ConfigObject, HttpMatch, MeshConfig, VirtualService, labels_match};
-use crate::hosts;
 use crate::identity::NodeIdentity;
 
 /// The gateway name that stands for all sidecars.
@@ -42,31 +43,15 @@ pub fn is_exported(export_to: &[String], namespace: &str, viewer_namespace: &str
 }
 
 /// The VirtualService that sidecars of a namespace follow when they call a host. Rules are not merged: the most
-/// specific host wins, then the one with the narrower `exportTo`, then the older.
+/// specific host wins, then the one with the narrower `exportTo`, then the older. For many look-ups make one
+/// [`VirtualServiceIndex`].
 #[must_use]
 pub fn virtual_service_for<'a>(
     config: &'a MeshConfig,
     host: &str,
     viewer_namespace: &str,
 ) -> Option<(&'a ConfigObject, &'a VirtualService)> {
-    let mut best: Option<(String, u8, (&ConfigObject, &VirtualService))> = None;
-    for (object, spec) in config.virtual_services() {
-        let namespace = &object.object.metadata.namespace;
-        if !is_bound_to_mesh(spec) || !is_exported(&spec.export_to, namespace, viewer_namespace) {
-            continue;
-        }
-        let Some(pattern) = best_host(spec, namespace, &config.settings.domain, host) else {
-            continue;
-        };
-        let reach = reach(spec, namespace, viewer_namespace);
-        let better = best
-            .as_ref()
-            .is_none_or(|(other, other_reach, _)| hosts::by_specificity(&pattern, other).then(reach.cmp(other_reach)).is_lt());
-        if better {
-            best = Some((pattern, reach, (object, spec)));
-        }
-    }
-    best.map(|(_, _, found)| found)
+    VirtualServiceIndex::new(config, viewer_namespace).get(host)
 }
 
 /// Whether sidecars follow it.
@@ -100,21 +85,6 @@ impl Scope<'_> {
             && labels_match(&condition.source_labels, self.viewer.labels)
             && (condition.source_namespace.is_empty() || condition.source_namespace == self.viewer.namespace)
             && gateway_fits()
-    }
-}
-
-/// Of a VirtualService's hosts, the most specific that covers `host`, in full form.
-fn best_host(spec: &VirtualService, namespace: &str, domain: &str, host: &str) -> Option<String> {
-    let full = spec.hosts.iter().map(|pattern| hosts::resolve(pattern, namespace, domain));
-    full.filter(|pattern| hosts::matches(pattern, host)).min_by(|a, b| hosts::by_specificity(a, b))
-}
-
-/// 0: private to the viewer's namespace; 1: exported to it by name; 2: public.
-fn reach(spec: &VirtualService, namespace: &str, viewer_namespace: &str) -> u8 {
-    match spec.export_to.iter().map(String::as_str).find(|entry| *entry != "*") {
-        _ if spec.export_to.is_empty() || spec.export_to.iter().any(|entry| entry == "*") => 2,
-        Some(_) if namespace == viewer_namespace => 0,
-        _ => 1,
     }
 }
 

@@ -39,8 +39,15 @@ pub fn rule_for<'a>(config: &'a MeshConfig, fqdn: &str, client: Viewer<'_>) -> E
 /// All DestinationRules of a configuration, ready for look-ups.
 pub struct RuleIndex<'a> {
     settings: &'a MeshSettings,
-    /// Oldest first.
-    by_namespace: HashMap<&'a str, Vec<Candidate<'a>>>,
+    by_namespace: HashMap<&'a str, Namespace<'a>>,
+}
+
+/// Rules of one namespace, oldest first.
+#[derive(Default)]
+struct Namespace<'a> {
+    /// By host in small letters.
+    exact: HashMap<String, Vec<Candidate<'a>>>,
+    wild: Vec<Candidate<'a>>,
 }
 
 struct Candidate<'a> {
@@ -53,11 +60,14 @@ struct Candidate<'a> {
 impl<'a> RuleIndex<'a> {
     #[must_use]
     pub fn new(config: &'a MeshConfig) -> Self {
-        let mut by_namespace: HashMap<&str, Vec<Candidate<'_>>> = HashMap::new();
+        let mut by_namespace: HashMap<&str, Namespace<'_>> = HashMap::new();
         for (object, rule) in config.destination_rules() {
             let namespace = object.object.metadata.namespace.as_str();
             let host = hosts::resolve(&rule.host, namespace, &config.settings.domain);
-            by_namespace.entry(namespace).or_default().push(Candidate { host, object, rule });
+            let here = by_namespace.entry(namespace).or_default();
+            let same =
+                if host.starts_with('*') { &mut here.wild } else { here.exact.entry(host.to_ascii_lowercase()).or_default() };
+            same.push(Candidate { host, object, rule });
         }
         Self { settings: &config.settings, by_namespace }
     }
@@ -70,8 +80,9 @@ impl<'a> RuleIndex<'a> {
         let own = (client.namespace != root).then_some(client.namespace);
         let service_namespace = hosts::split_fqdn(fqdn, &self.settings.domain).map(|(_, namespace)| namespace);
         for namespace in own.into_iter().chain(service_namespace).chain([root]) {
-            let here = self.by_namespace.get(namespace).into_iter().flatten();
-            let covering = here.filter(|candidate| {
+            let Some(here) = self.by_namespace.get(namespace) else { continue };
+            let exact = here.exact.get(&fqdn.to_ascii_lowercase()).into_iter().flatten();
+            let covering = exact.chain(&here.wild).filter(|candidate| {
                 hosts::matches(&candidate.host, fqdn) && is_exported(&candidate.rule.export_to, namespace, client.namespace)
             });
             let rule = merge(covering.collect(), client.labels);
