@@ -24,7 +24,7 @@ mod special;
 use sidelight_mesh::config::MeshConfig;
 use sidelight_mesh::identity::{NodeIdentity, NodeType};
 use sidelight_mesh::registry::Registry;
-use sidelight_mesh::route::RuleIndex;
+use sidelight_mesh::route::{RuleIndex, VirtualServiceIndex};
 
 use super::resources::ProxyResources;
 use super::{ControlSettings, MeshView};
@@ -35,6 +35,7 @@ struct Scene<'a> {
     node: &'a NodeIdentity,
     settings: &'a ControlSettings,
     rules: RuleIndex<'a>,
+    virtual_services: VirtualServiceIndex<'a>,
 }
 
 impl<'a> Scene<'a> {
@@ -53,7 +54,13 @@ impl<'a> Scene<'a> {
 
 /// Everything that `node` is to have.
 pub(super) fn translate(view: &MeshView, node: &NodeIdentity, settings: &ControlSettings) -> ProxyResources {
-    let scene = Scene { view, node, settings, rules: RuleIndex::new(view.config()) };
+    let scene = Scene {
+        view,
+        node,
+        settings,
+        rules: RuleIndex::new(view.config()),
+        virtual_services: VirtualServiceIndex::new(view.config(), &node.namespace),
+    };
     let mut resources = ProxyResources::default();
     special::add(&mut resources, settings);
     clusters::add(&mut resources, &scene);

@@ -87,6 +87,8 @@ struct Subscription {
     /// Whether the last response has been answered.
     answered: bool,
     refused: bool,
+    /// An older response was refused while a newer one, which does not repeat it, was under way already.
+    incomplete: bool,
     /// Hash of each resource as it was last sent; forgotten when it was refused.
     sent: BTreeMap<String, blake3::Hash>,
 }
@@ -107,14 +109,17 @@ impl Session {
             return reaction;
         }
         let names = if kind.is_whole() { BTreeSet::new() } else { request.resource_names.iter().cloned().collect() };
-        match self.subscriptions.get(&kind) {
+        match self.subscriptions.get_mut(&kind) {
             None => {
                 // Nonce and version, if any, are those of a former stream.
                 self.subscriptions.insert(kind, Subscription { names, ..Subscription::default() });
                 reaction.events.push(Event::Subscribed(kind));
                 self.send_all(kind, resources, &mut reaction);
             }
-            Some(subscription) if request.response_nonce != subscription.nonce => reaction.events.push(Event::Stale(kind)),
+            Some(subscription) if request.response_nonce != subscription.nonce => {
+                subscription.incomplete |= request.error_detail.is_some() && !kind.is_whole();
+                reaction.events.push(Event::Stale(kind));
+            }
             Some(_) => self.on_current(kind, request, names, resources, &mut reaction),
         }
         if self.holding && self.has_its_clusters(resources) {
@@ -174,10 +179,11 @@ impl Session {
         subscription.names = names;
         // Envoy asks again, word for word, when it has to warm a cluster anew.
         let asked_again = !first_answer && !kind.is_whole() && request.error_detail.is_none();
+        let incomplete = std::mem::take(&mut subscription.incomplete);
         if first_answer {
             subscription.note_answer(kind, request, reaction);
         }
-        if added || (asked_again && !removed) {
+        if added || incomplete || (asked_again && !removed) {
             self.send_all(kind, resources, reaction);
         } else if removed {
             self.narrow(kind, resources, reaction);
@@ -288,3 +294,6 @@ impl Subscription {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -47,6 +47,7 @@ pub(super) async fn run(inner: Arc<Inner>, mut requests: Streaming<DiscoveryRequ
     inner.settings.metrics.stream("opened");
     tracing::info!(node = identity.node_id, "a proxy connected");
     inner.registry_changed.notify_one();
+    let mut registered = Registered { inner: Arc::clone(&inner), connection: connection.clone(), ending: Ending::Broken };
     let mut stream = Stream {
         views: inner.view.subscribe(),
         session: Session::new(inner.identifier()),
@@ -55,15 +56,27 @@ pub(super) async fn run(inner: Arc<Inner>, mut requests: Streaming<DiscoveryRequ
         sequence: 0,
         hold_until: None,
         inner: Arc::clone(&inner),
-        identity,
+        identity: Arc::clone(&identity),
         connection,
         sender,
     };
-    let ending = stream.serve(first, requests).await;
-    inner.settings.metrics.stream(if ending == Ending::Orderly { "ended" } else { "broken" });
-    inner.proxies.disconnect(&stream.connection, ending);
-    tracing::info!(node = stream.identity.node_id, ?ending, "a proxy disconnected");
-    inner.registry_changed.notify_one();
+    registered.ending = stream.serve(first, requests).await;
+    tracing::info!(node = identity.node_id, ending = ?registered.ending, "a proxy disconnected");
+}
+
+/// Takes the proxy off the list, however the task that serves it ends.
+struct Registered {
+    inner: Arc<Inner>,
+    connection: Connection,
+    ending: Ending,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.inner.settings.metrics.stream(if self.ending == Ending::Orderly { "ended" } else { "broken" });
+        self.inner.proxies.disconnect(&self.connection, self.ending);
+        self.inner.registry_changed.notify_one();
+    }
 }
 
 struct Stream {

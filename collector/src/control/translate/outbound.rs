@@ -11,7 +11,7 @@ use sidelight_mesh::config::OutboundPolicy;
 use sidelight_mesh::hosts;
 use sidelight_mesh::identity::NodeIdentity;
 use sidelight_mesh::registry::Service;
-use sidelight_mesh::route::{Scope, is_bound_to_mesh, is_exported, virtual_service_for};
+use sidelight_mesh::route::{Scope, is_bound_to_mesh, is_exported};
 
 use super::Scene;
 use super::actions::timed_action;
@@ -63,7 +63,7 @@ fn service_hosts(scene: &Scene) -> Vec<VirtualHost> {
     let (node, domain) = (scene.node, scene.domain());
     let mut all = Vec::new();
     for service in scene.registry().services() {
-        let chosen = virtual_service_for(scene.config(), &service.fqdn, &node.namespace);
+        let chosen = scene.virtual_services.get(&service.fqdn);
         for port in service.ports.iter().filter(|port| port.protocol_kind().is_http()) {
             let domains = hosts::domains_with_port(&service.fqdn, port.port, &node.namespace, domain);
             let routes = routes_for(scene, service, port.port, chosen);
@@ -109,6 +109,9 @@ fn outside_domains(host: &str) -> Vec<String> {
 }
 
 fn is_outside(scene: &Scene, host: &str) -> bool {
+    if !host.starts_with('*') {
+        return scene.registry().service(&host.to_ascii_lowercase()).is_none();
+    }
     !scene.registry().services().any(|service| hosts::matches(host, &service.fqdn))
 }
 

@@ -51,3 +51,18 @@ fn the_same_mesh_gives_the_same_versions() {
         assert_eq!(versions(), first);
     }
 }
+
+/// A translation must not become slower than the mesh grows: every look-up goes through an index.
+#[test]
+fn a_large_mesh_is_translated() {
+    let yaml: String = (0..400)
+        .map(|number| {
+            let name = format!("service-{number}");
+            let http = format!("    - route: [{{destination: {{host: {name}, subset: v1}}}}]");
+            service(&name) + &subsets(&name, &["v1"]) + &virtual_service(&name, &http)
+        })
+        .collect();
+    let view = view(&yaml, bookinfo_workloads());
+    let resources = translate(&view, &workload("client", "v1", "127.1.0.20"), &settings());
+    assert_eq!(resources.set(Kind::Endpoints).len(), 800);
+}
