@@ -137,6 +137,9 @@ async fn everything_survives_a_restart(place: &Place) {
     assert_eq!(store.edges(window(T, T + 60), None).await.unwrap().edges[0].totals, totals(5));
     assert_eq!(store.last_sample_ms(&["bookinfo".into()], i64::MAX).await.unwrap(), Some((T + 3) * 1000));
     assert_eq!(store.last_sample_ms(&["other".into()], i64::MAX).await.unwrap(), None);
+    // Before the scrape there was nothing; a window that ends within its step holds a part of it.
+    assert_eq!(store.last_sample_ms(&[], T * 1000).await.unwrap(), None);
+    assert_eq!(store.last_sample_ms(&["bookinfo".into()], (T + 2) * 1000).await.unwrap(), Some((T + 2) * 1000));
     assert_eq!(store.created_at_ms().await.unwrap(), created);
     assert_eq!(store.edge_count(), 1);
     store.close().await;
@@ -152,6 +155,8 @@ async fn filters_choose_edges(place: &Place) {
     assert_eq!(answer.edges.len(), 1);
     assert_eq!((&*answer.edges[0].labels.response_code, answer.edges[0].totals.requests), ("503", 2));
     assert!(store.edges(window(T, T + 10), Some(in_namespaces(&["x".into()]))).await.unwrap().edges.is_empty());
+    // Told by a target of another namespace, as configured targets do that name none.
+    assert_eq!(store.last_sample_ms(&["shop".into()], (T + 60) * 1000).await.unwrap(), Some((T + 10) * 1000));
     assert_eq!(store.namespaces().await.unwrap(), ["bookinfo", "shop"]);
     assert_eq!(store.known_edges().await.unwrap().len(), 2);
 }

@@ -77,6 +77,12 @@ impl Counts {
         self.add(door, signal, &format!("refused:{reason}"), count);
     }
 
+    /// What was added so far.
+    #[must_use]
+    pub fn total(&self, door: &'static str, signal: &'static str, outcome: &str) -> u64 {
+        self.0.get(&(door, signal, outcome.to_owned())).copied().unwrap_or(0)
+    }
+
     pub fn merge(&mut self, other: &Self) {
         for (key, count) in &other.0 {
             *self.0.entry(key.clone()).or_default() += count;

@@ -144,10 +144,12 @@ pub(super) async fn last_sample_ms<D: Database>(
         .await?;
     let shown = |row: &&Row| namespaces.is_empty() || namespaces.iter().any(|name| name == row.text(0));
     let heard = rows.iter().filter(shown).map(|row| row.int(1)).max();
-    if heard.is_none_or(|heard| heard <= before_ms) {
+    if heard.is_some_and(|heard| heard <= before_ms) {
         return Ok(heard);
     }
-    // Heard after the end of the window; the newest step before it tells whether anything was kept by then.
+    // Heard after the end of the window, or by a target whose namespace is not known: the newest step with traffic tells
+    // whether anything was kept by then.
+    refresh_edges(database, &mut *transaction).await?;
     let filter = (!namespaces.is_empty()).then(|| super::in_namespaces(namespaces));
     let chosen = filter.map(|filter| choose(database, &*filter));
     let newest = newest_step_s(D::DIALECT, &mut *transaction, chosen.as_ref(), before_ms).await?;

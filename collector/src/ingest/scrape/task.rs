@@ -11,7 +11,7 @@ use super::fetch::{FetchError, Fetcher};
 use super::{ScrapeStatuses, ScrapeTarget};
 use crate::clock::now_ms;
 use crate::own_metrics::OwnMetrics;
-use crate::pipeline::{Basis, Knowledge, Observation, Room, TargetState, WriteError, WriterHandle, compare};
+use crate::pipeline::{Basis, Comparison, Knowledge, Observation, Room, TargetState, WriteError, WriterHandle, compare};
 use crate::store::{Counts, Store, StoreError, TARGETS_KEPT};
 
 /// Edges that the dictionary takes; beyond this, new ones are refused and counted.
@@ -36,6 +36,8 @@ pub enum ScrapeError {
     Load(#[source] StoreError),
     #[error("failed to store the scrape")]
     Write(#[source] WriteError),
+    #[error("failed to read the scrape")]
+    Read(#[from] tokio::task::JoinError),
     #[error("another collector scraped the target at the same time")]
     Conflict,
 }
@@ -78,17 +80,16 @@ impl TargetTask {
     async fn scrape_once(&mut self, shared: &Shared, at_ms: i64) -> Result<u64, ScrapeError> {
         let text = shared.fetcher.fetch(&self.target.url).await?;
         let last = self.load(shared).await?;
-        let is_known = |edge: &_| last.as_ref().is_some_and(|last| last.series.contains_key(edge));
-        let new_edges = EDGES_MAX.saturating_sub(shared.store.edge_count());
-        let seen = Observation::read(&text, Room { is_known: &is_known, new_edges });
-        let received = seen.received;
-        let counts = counts(&seen, text.len());
         let knowledge = Knowledge {
             known_since_ms: known_since_ms(shared.store_created_at_ms, at_ms),
             registered_at_ms: self.target.registered_at_ms,
             collector_started_at_ms: shared.collector_started_at_ms,
         };
-        let mut comparison = compare(last.as_ref(), seen, at_ms, knowledge);
+        let new_edges = EDGES_MAX.saturating_sub(shared.store.edge_count());
+        // A busy Envoy tells megabytes: reading them would hold up everybody else on this thread.
+        let (mut comparison, counts) =
+            tokio::task::spawn_blocking(move || read_and_compare(&text, last, new_edges, at_ms, knowledge)).await?;
+        let received = counts.total("scrape", "samples", "received");
         if comparison.basis != Basis::Last {
             info!(target = %self.target.key, basis = ?comparison.basis, "counters begin");
         }
@@ -123,6 +124,19 @@ impl TargetTask {
             Err(error) => warn!(target = %self.target.key, error = chain(error), "the scrape was not stored"),
         }
     }
+}
+
+fn read_and_compare(
+    text: &str,
+    last: Option<TargetState>,
+    new_edges: usize,
+    at_ms: i64,
+    knowledge: Knowledge,
+) -> (Comparison, Counts) {
+    let is_known = |edge: &_| last.as_ref().is_some_and(|last| last.series.contains_key(edge));
+    let seen = Observation::read(text, Room { is_known: &is_known, new_edges });
+    let counts = counts(&seen, text.len());
+    (compare(last.as_ref(), seen, at_ms, knowledge), counts)
 }
 
 /// Since when every target that was ever scraped is still remembered.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -17,6 +18,12 @@ use crate::store::{Counts, Span};
 
 const DOOR: &str = "zipkin";
 const SIGNAL: &str = "spans";
+
+/// Bodies up to this size are decoded where they are; larger ones would hold up everybody else on the thread.
+const INLINE_BYTES_MAX: usize = 32 * 1024;
+
+/// The spans that are taken, all counts, and why the first of the others was refused.
+type Decoded = (Vec<Span>, Counts, Option<Reason>);
 
 /// A body that was not decoded counts as one.
 struct BadBody(StatusCode, Reason, String);
@@ -46,7 +53,7 @@ async fn store(
     mut counts: Counts,
     first_refusal: Option<Reason>,
 ) -> Result<StatusCode, Refused> {
-    let received = counts.0.get(&(DOOR, SIGNAL, "received".to_owned())).copied().unwrap_or(0);
+    let received = counts.total(DOOR, SIGNAL, "received");
     let nothing_left = spans.is_empty();
     let unwritten = std::mem::take(&mut *door.unwritten.lock());
     counts.merge(&unwritten);
@@ -76,29 +83,42 @@ fn busy(door: &ZipkinDoor, received: u64) -> Refused {
     Refused(StatusCode::SERVICE_UNAVAILABLE, "too many spans wait to be written; try again".to_owned())
 }
 
-async fn decode_body(door: &ZipkinDoor, headers: &HeaderMap, body: Body) -> Result<(Vec<Span>, Counts, Option<Reason>), BadBody> {
+async fn decode_body(door: &ZipkinDoor, headers: &HeaderMap, body: Body) -> Result<Decoded, BadBody> {
     let header = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if header(header::CONTENT_TYPE).starts_with("application/x-protobuf") {
         let message = "spans are taken as JSON: send content-type application/json";
         return Err(BadBody(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", message.to_owned()));
     }
-    let bytes = read(body).await?;
-    let bytes = match header(header::CONTENT_ENCODING) {
-        "" | "identity" => bytes,
-        "gzip" => unzip(&bytes)?,
+    let is_gzip = match header(header::CONTENT_ENCODING) {
+        "" | "identity" => false,
+        "gzip" => true,
         other => {
             let message = format!("content-encoding `{other}` is not known; use gzip or none");
             return Err(BadBody(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", message));
         }
     };
-    let values: Vec<Value> = serde_json::from_slice(&bytes)
-        .map_err(|error| BadBody(StatusCode::BAD_REQUEST, "undecodable", format!("expected a JSON array of spans: {error}")))?;
-    Ok(judge(door, values, bytes.len()))
+    let bytes = read(body).await?;
+    let kept = door.kept;
+    if bytes.len() <= INLINE_BYTES_MAX && !is_gzip {
+        return decode_bytes(&bytes, is_gzip, kept);
+    }
+    let decoded = tokio::task::spawn_blocking(move || decode_bytes(&bytes, is_gzip, kept)).await;
+    decoded.unwrap_or_else(|error| {
+        tracing::error!(%error, "decoding ended early");
+        Err(BadBody(StatusCode::INTERNAL_SERVER_ERROR, "undecodable", "the body could not be decoded".to_owned()))
+    })
 }
 
-fn judge(door: &ZipkinDoor, values: Vec<Value>, bytes: usize) -> (Vec<Span>, Counts, Option<Reason>) {
+fn decode_bytes(bytes: &Bytes, is_gzip: bool, kept: Duration) -> Result<Decoded, BadBody> {
+    let bytes = if is_gzip { unzip(bytes)? } else { bytes.clone() };
+    let values: Vec<Value> = serde_json::from_slice(&bytes)
+        .map_err(|error| BadBody(StatusCode::BAD_REQUEST, "undecodable", format!("expected a JSON array of spans: {error}")))?;
+    Ok(judge(kept, values, bytes.len()))
+}
+
+fn judge(kept: Duration, values: Vec<Value>, bytes: usize) -> Decoded {
     let now_us = now_ms() * 1000;
-    let oldest_us = now_us.saturating_sub(i64::try_from(door.kept.as_micros()).unwrap_or(i64::MAX));
+    let oldest_us = now_us.saturating_sub(i64::try_from(kept.as_micros()).unwrap_or(i64::MAX));
     let mut counts = Counts::default();
     counts.add(DOOR, SIGNAL, "received", values.len() as u64);
     counts.add(DOOR, SIGNAL, "bytes", bytes as u64);
