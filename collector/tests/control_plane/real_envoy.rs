@@ -9,7 +9,7 @@ use axum::http::Method;
 use sidelight_api::proxy::{Proxy as Listed, SyncState};
 
 use self::process::Envoy;
-use self::upstream::{SpanCounter, Upstream, get};
+use self::upstream::{SpanCounter, Upstream, get, ip};
 use crate::mesh::{BOOKINFO, Mesh, eventually, settings};
 use crate::proxy::{Proxy, sidecar};
 
@@ -60,24 +60,24 @@ async fn a_sidecar_follows_weights_and_never_sees_a_bad_object() {
     let zipkin = spans.address.to_string();
     let mesh = Mesh::with(sidelight_collector::control::ControlSettings { zipkin, ..settings() }).await;
     mesh.apply(BOOKINFO).await;
-    let _one = Upstream::start("127.77.3.21:9080", "v1").await;
-    let _two = Upstream::start("127.77.3.22:9080", "v2").await;
-    for (version, ip) in [("v1", "127.77.3.21"), ("v2", "127.77.3.22")] {
-        let mut proxy = Proxy::start(mesh.xds, sidecar("reviews", version, ip)).await;
+    let _one = Upstream::start("3.21", "v1").await;
+    let _two = Upstream::start("3.22", "v2").await;
+    for (version, host) in [("v1", "3.21"), ("v2", "3.22")] {
+        let mut proxy = Proxy::start(mesh.xds, sidecar("reviews", version, &ip(host))).await;
         proxy.until_complete().await;
         tokio::spawn(proxy.follow());
     }
     mesh.apply(&split(90, 10)).await;
 
-    let envoy = Envoy::sidecar("127.77.3.11", mesh.xds).await;
-    let _app = Upstream::start("127.77.4.11:9080", "the application").await;
+    let envoy = Envoy::sidecar(&ip("3.11"), mesh.xds).await;
+    let _app = Upstream::start("4.11", "the application").await;
     synced(&mesh, &envoy.node_id).await;
     let counts = answers(&envoy, REQUESTS).await;
     assert_eq!(counts.values().sum::<u32>(), REQUESTS);
     assert!(TENTH.contains(&counts["v2"]), "{counts:?}");
 
     // What comes in goes to the application.
-    let mut inbound = upstream::connect("127.77.3.11:9080").await;
+    let mut inbound = upstream::connect(&format!("{}:9080", ip("3.11"))).await;
     assert_eq!(get(&mut inbound, "/anything", &[]).await, (200, "the application".to_owned()));
     eventually("spans arrive", async || (spans.count() > 0).then_some(())).await;
 
@@ -101,13 +101,14 @@ async fn a_sidecar_follows_weights_and_never_sees_a_bad_object() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_gateway_routes_its_hosts_and_answers_404_to_the_rest() {
     let mesh = Mesh::bookinfo().await;
-    let _page = Upstream::start("127.77.5.11:9080", "productpage").await;
-    let mut proxy = Proxy::start(mesh.xds, sidecar("productpage", "v1", "127.77.5.11")).await;
+    let _page = Upstream::start("5.11", "productpage").await;
+    let mut proxy = Proxy::start(mesh.xds, sidecar("productpage", "v1", &ip("5.11"))).await;
     proxy.until_complete().await;
     tokio::spawn(proxy.follow());
-    let envoy = Envoy::gateway("127.77.5.1", mesh.xds).await;
+    let envoy = Envoy::gateway(&ip("5.1"), mesh.xds).await;
     synced(&mesh, &envoy.node_id).await;
-    let mut connection = eventually("the gateway listens", async || upstream::try_connect("127.77.5.1:8080").await).await;
+    let mut connection =
+        eventually("the gateway listens", async || upstream::try_connect(&format!("{}:8080", ip("5.1"))).await).await;
     assert_eq!(get(&mut connection, "/productpage", &[]).await, (200, "productpage".to_owned()));
     assert_eq!(get(&mut connection, "/nothing", &[]).await.0, 404);
 }
@@ -116,13 +117,13 @@ async fn a_gateway_routes_its_hosts_and_answers_404_to_the_rest() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_field_is_acceptable_to_envoy() {
     let mesh = Mesh::bookinfo().await;
-    let _one = Upstream::start("127.77.6.21:9080", "v1").await;
-    for (version, ip) in [("v1", "127.77.6.21"), ("v2", "127.77.6.22"), ("v3", "127.77.6.23")] {
-        let mut proxy = Proxy::start(mesh.xds, sidecar("reviews", version, ip)).await;
+    let _one = Upstream::start("6.21", "v1").await;
+    for (version, host) in [("v1", "6.21"), ("v2", "6.22"), ("v3", "6.23")] {
+        let mut proxy = Proxy::start(mesh.xds, sidecar("reviews", version, &ip(host))).await;
         proxy.until_complete().await;
         tokio::spawn(proxy.follow());
     }
-    let envoy = Envoy::sidecar("127.77.6.11", mesh.xds).await;
+    let envoy = Envoy::sidecar(&ip("6.11"), mesh.xds).await;
     let before = versions(&synced(&mesh, &envoy.node_id).await);
     mesh.apply(include_str!("every_field.yaml")).await;
     let after = eventually("Envoy runs the new routes and clusters", async || {

@@ -29,7 +29,7 @@ impl Drop for Envoy {
 }
 
 impl Envoy {
-    /// A sidecar whose application listens one network further (`127.77.3.11` and `127.77.4.11`).
+    /// A sidecar whose application listens one network further (`3.11` and `4.11`).
     pub async fn sidecar(ip: &str, xds: SocketAddr) -> Self {
         let mut numbers: Vec<u8> = ip.split('.').map(|part| part.parse().unwrap()).collect();
         numbers[2] += 1;

@@ -1,8 +1,8 @@
 //! What stands behind and before Envoy: applications, a receiver of spans, and a client.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use http_body_util::BodyExt;
@@ -12,7 +12,21 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 
+/// Whoever listens on this port of a loopback network has the network to itself.
+const LOCK_PORT: u16 = 15_999;
+
 pub type Empty = http_body_util::Empty<bytes::Bytes>;
+
+/// An address of this test program's own: two runs on one machine must not meet on the standard ports.
+pub fn ip(host: &str) -> String {
+    static NETWORK: OnceLock<(u8, std::net::TcpListener)> = OnceLock::new();
+    let (network, _lock) = NETWORK.get_or_init(|| {
+        let mut free =
+            (100..=200).filter_map(|n| Some((n, std::net::TcpListener::bind((format!("127.{n}.0.1"), LOCK_PORT)).ok()?)));
+        free.next().expect("a free loopback network")
+    });
+    format!("127.{network}.{host}")
+}
 
 /// An application that answers everything with its name.
 pub struct Upstream(AbortHandle);
@@ -24,8 +38,8 @@ impl Drop for Upstream {
 }
 
 impl Upstream {
-    pub async fn start(place: &str, name: &'static str) -> Self {
-        let listener = TcpListener::bind(place).await.unwrap();
+    pub async fn start(host: &str, name: &'static str) -> Self {
+        let listener = TcpListener::bind((ip(host), 9080)).await.unwrap();
         let router = Router::new().fallback(move || async move { name });
         Self(tokio::spawn(async move { axum::serve(listener, router).await.unwrap() }).abort_handle())
     }
