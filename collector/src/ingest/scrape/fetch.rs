@@ -86,3 +86,49 @@ fn unzip(bytes: &[u8]) -> Result<Vec<u8>, FetchError> {
     reader.read_to_end(&mut out).map_err(|error| FetchError::Body(error.into()))?;
     if out.len() > SCRAPE_BYTES_MAX { Err(FetchError::TooLarge) } else { Ok(out) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use axum::Router;
+    use axum::routing::get;
+
+    use super::*;
+
+    fn zipped(bytes: &[u8]) -> Vec<u8> {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(bytes).unwrap();
+        gzip.finish().unwrap()
+    }
+
+    async fn serve() -> String {
+        let gzip = [("content-encoding", "gzip")];
+        let router = Router::new()
+            .route("/good", get(|| async { "a 1\n" }))
+            .route("/zipped", get(move || async move { (gzip, zipped(b"a 1\n")) }))
+            .route("/bomb", get(move || async move { (gzip, zipped(&vec![b' '; SCRAPE_BYTES_MAX + 1])) }))
+            .route("/large", get(|| async { vec![b' '; SCRAPE_BYTES_MAX + 1] }))
+            .route("/binary", get(|| async { vec![0xff, 0xfe] }))
+            .route("/never", get(std::future::pending::<String>));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        format!("http://{address}")
+    }
+
+    #[tokio::test]
+    async fn answers_are_taken_within_their_limits() {
+        let (base, fetcher) = (serve().await, Fetcher::new(Duration::from_secs(30)));
+        let fetch = async |path: &str| fetcher.fetch(&format!("{base}{path}")).await;
+        assert_eq!(fetch("/good").await.unwrap(), "a 1\n");
+        assert_eq!(fetch("/zipped").await.unwrap(), "a 1\n");
+        assert!(matches!(fetch("/large").await, Err(FetchError::TooLarge)));
+        assert!(matches!(fetch("/bomb").await, Err(FetchError::TooLarge)));
+        assert!(matches!(fetch("/binary").await, Err(FetchError::NotText)));
+        assert!(matches!(fetch("/missing").await, Err(FetchError::Status(StatusCode::NOT_FOUND))));
+        assert!(matches!(fetcher.fetch("not a url").await, Err(FetchError::Url(_))));
+        let hasty = Fetcher::new(Duration::from_millis(50));
+        assert!(matches!(hasty.fetch(&format!("{base}/never")).await, Err(FetchError::Timeout(_))));
+    }
+}
