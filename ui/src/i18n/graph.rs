@@ -99,6 +99,7 @@ texts! {
         TimeLine: "Time line: drag to see a past moment", "时间线：拖动查看过去的时刻";
         NoData: "no data, {0}", "无数据，{0}";
         ChangeBy: "{0} by {1}", "{1} {0}";
+        MoreChanges: "and {0} more", "以及另外 {0} 项";
         Created: "created", "创建";
         Configured: "changed", "修改";
         Unchanged: "saved without a change", "保存（无变化）";

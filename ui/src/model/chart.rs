@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use sidelight_api::timeline::Point;
+use sidelight_api::timeline::{Change, Point};
 
 use super::format;
 
@@ -76,6 +76,21 @@ pub fn time_ticks(from_ms: i64, to_ms: i64, offset_minutes: i64, wanted: usize) 
     times.map(|t| (t, text(t, offset_minutes))).collect()
 }
 
+/// Changes that stand too near to each other on the line, together.
+pub fn bundles(changes: Vec<Change>, scale: &Scale, space: f64) -> Vec<Vec<Change>> {
+    let mut bundles: Vec<Vec<Change>> = Vec::new();
+    for change in changes {
+        match bundles
+            .last_mut()
+            .filter(|last| last.first().is_some_and(|first| scale.x(change.t_ms) - scale.x(first.t_ms) < space))
+        {
+            Some(last) => last.push(change),
+            None => bundles.push(vec![change]),
+        }
+    }
+    bundles
+}
+
 /// When the last unbroken run of failing began; `None` when the newest point is fine, or when all points fail.
 pub fn failing_since(points: &[Point], percent_min: f64) -> Option<i64> {
     let bad = |point: &Point| point.rate > 0.0 && error_percent(point) >= percent_min;
@@ -115,6 +130,23 @@ mod tests {
         let labels: Vec<&str> = ticks.iter().map(|(_, label)| label.as_str()).collect();
         assert_eq!(labels, ["22:14", "22:16", "22:18", "22:20", "22:22"]);
         assert_eq!(time_ticks(from, from + 60_000, 0, 2)[0].1, "22:13:30");
+    }
+
+    #[test]
+    fn changes_at_one_moment_share_a_flag() {
+        let change = |t_ms| Change {
+            t_ms,
+            kind: "VirtualService".into(),
+            namespace: "bookinfo".into(),
+            name: "reviews".into(),
+            revision: 1,
+            action: sidelight_api::config::Action::Created,
+            author: "demo".into(),
+            message: String::new(),
+        };
+        let scale = Scale { from_ms: 0, to_ms: 1000, top: 1.0, width: 1000.0, height: 10.0 };
+        let sizes: Vec<usize> = bundles([0, 5, 11, 12, 400].map(change).to_vec(), &scale, 12.0).iter().map(Vec::len).collect();
+        assert_eq!(sizes, [3, 1, 1]);
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! The line under the graph: error rate over time, configuration changes, and the play head.
 
+mod flags;
+mod head;
+
 use leptos::html;
 use leptos::prelude::*;
-use sidelight_api::config::Action;
-use sidelight_api::timeline::{Change, Timeline};
-use web_sys::{KeyboardEvent, PointerEvent};
+use sidelight_api::timeline::Timeline;
 
 use super::board::Board;
 use crate::client::Feed;
@@ -17,12 +18,12 @@ use crate::model::format;
 use crate::model::view::{Query, View};
 use crate::platform;
 use crate::state::{Namespaces, Step};
+use flags::Flags;
+use head::Head;
 
 const CHART_H: f64 = 38.0;
 /// Above the chart, for the flags.
 const CHART_TOP: f64 = 8.0;
-/// A head dragged this near to the end means "now".
-const LIVE_SLACK: f64 = 8.0;
 /// The line shows so many times the window, and not less than ten minutes.
 const SPAN_FACTOR: u64 = 3;
 const SPAN_MIN_S: u64 = 600;
@@ -43,7 +44,7 @@ pub fn TimeLine(board: Board) -> impl IntoView {
         }
     });
     let percent = move || total_errors(board);
-    let drag = RwSignal::new(None::<i64>);
+    let scale = Memo::new(move |_| feed.value.with(|timeline| timeline.as_ref().map(|timeline| scale_of(timeline, width.get()))));
     view! {
         <section class="timeline" aria-label=t(GraphText::TimeLine) data-test="timeline">
             <div class="timeline-number">
@@ -52,7 +53,10 @@ pub fn TimeLine(board: Board) -> impl IntoView {
                 <span class="remark">{t(GraphText::AllEdges)}</span>
             </div>
             <div class="timeline-chart" node_ref=chart>
-                {move || feed.value.get().map(|timeline| view! { <Chart board timeline=timeline.as_ref().clone() width=width.get() drag/> })}
+                {move || scale.get().and_then(|scale| Some(drawing(board, feed.value.get()?.as_ref(), scale)))}
+                // These two stay while numbers change: one may be dragged, the other pointed at.
+                <Show when=move || scale.with(Option::is_some)><Head board scale/></Show>
+                <Flags board scale timeline=feed.value/>
             </div>
             <Controls board/>
         </section>
@@ -82,19 +86,26 @@ fn path(view: &View, namespaces: Namespaces, now_ms: i64) -> Option<String> {
     Some(format!("/api/timeline{}", query.finish()))
 }
 
-#[component]
-fn Chart(board: Board, timeline: Timeline, width: f64, drag: RwSignal<Option<i64>>) -> impl IntoView {
-    let worst = timeline.points.iter().map(error_percent).fold(0.0, f64::max);
-    let scale = Scale { from_ms: timeline.from_ms, to_ms: timeline.to_ms, top: nice_top(worst.max(1.0)), width, height: CHART_H };
+fn worst(timeline: &Timeline) -> f64 {
+    timeline.points.iter().map(error_percent).fold(0.0, f64::max)
+}
+
+fn scale_of(timeline: &Timeline, width: f64) -> Scale {
+    let top = nice_top(worst(timeline).max(1.0));
+    Scale { from_ms: timeline.from_ms, to_ms: timeline.to_ms, top, width, height: CHART_H }
+}
+
+fn drawing(board: Board, timeline: &Timeline, scale: Scale) -> impl IntoView + use<> {
+    let width = scale.width;
     let points: Vec<(i64, f64)> = timeline.points.iter().map(|p| (p.t_ms, error_percent(p))).collect();
     let offset = platform::offset_minutes(timeline.to_ms);
     let ticks = time_ticks(timeline.from_ms, timeline.to_ms, offset, (width / 130.0) as usize);
     let top = scale.top;
-    let error_class = if worst > 0.0 { "error-line" } else { "error-line calm" };
+    let error_class = if worst(timeline) > 0.0 { "error-line" } else { "error-line calm" };
     let known = timeline.last_sample_ms.unwrap_or(timeline.to_ms);
     let gap = timeline.to_ms - known;
     // Where the head rests while live, its own time stands.
-    let live_end = board.ui.view.with_untracked(|view| view.query_time.is_some());
+    let live_end = board.ui.view.with(|view| view.query_time.is_some());
     view! {
         <svg class="timeline-svg" width=width height="76" aria-hidden="true">
             <g transform=format!("translate(0,{CHART_TOP})")>
@@ -118,117 +129,11 @@ fn Chart(board: Board, timeline: Timeline, width: f64, drag: RwSignal<Option<i64
                 }).collect_view()}
             </g>
         </svg>
-        <Head board scale drag/>
-        {timeline.changes.into_iter().map(|change| view! { <Flag board change scale/> }).collect_view()}
     }
 }
 
 fn axis_text(value: f64, unit: bool) -> String {
     if unit { format!("{} %", format::axis(value)) } else { format::axis(value) }
-}
-
-/// The window as a band, its end as a head that can be dragged.
-#[component]
-fn Head(board: Board, scale: Scale, drag: RwSignal<Option<i64>>) -> impl IntoView {
-    let ui = board.ui;
-    let root = NodeRef::<html::Div>::new();
-    let at = Memo::new(move |_| drag.get().or_else(|| ui.view.with(|view| view.query_time.map(|s| s * 1000))));
-    let head = move || at.get().unwrap_or(scale.to_ms);
-    let band = move || {
-        let window_ms = ui.view.with(|view| view.window_s) as i64 * 1000;
-        let (left, right) = (scale.x(head() - window_ms), scale.x(head()));
-        format!("left:{left:.1}px;width:{:.1}px", (right - left).max(2.0))
-    };
-    let time_at = move |event: &PointerEvent| {
-        let left = root.get_untracked().map_or(0.0, |element| element.get_bounding_client_rect().x());
-        let x = f64::from(event.client_x()) - left;
-        (x < scale.width - LIVE_SLACK).then(|| scale.time_at(x))
-    };
-    let go = move |time: Option<i64>| {
-        ui.update(Step::Push, |view| {
-            view.query_time = time.map(|ms| ms / 1000);
-            view.paused = false;
-        });
-        if time.is_none() {
-            ui.refresh_now();
-        }
-    };
-    let on_down = move |event: PointerEvent| {
-        if let Some(element) = root.get_untracked() {
-            let _ = element.set_pointer_capture(event.pointer_id());
-        }
-        drag.set(Some(time_at(&event).unwrap_or(scale.to_ms)));
-    };
-    let on_move = move |event: PointerEvent| {
-        if drag.get_untracked().is_some() {
-            drag.set(Some(time_at(&event).unwrap_or(scale.to_ms)));
-        }
-    };
-    let on_up = move |event: PointerEvent| {
-        if drag.get_untracked().is_some() {
-            go(time_at(&event));
-            drag.set(None);
-        }
-    };
-    let step_ms = (scale.to_ms - scale.from_ms) / 40;
-    let on_key = move |event: KeyboardEvent| {
-        let to = match event.key().as_str() {
-            "ArrowLeft" => Some(head() - step_ms),
-            "ArrowRight" => Some(head() + step_ms).filter(|ms| *ms < scale.to_ms - step_ms / 2),
-            "End" => None,
-            _ => return,
-        };
-        event.prevent_default();
-        event.stop_propagation();
-        go(to);
-    };
-    let words = move || format::time_of_day(head(), platform::offset_minutes(head()));
-    view! {
-        <div class="head-area" node_ref=root on:pointerdown=on_down on:pointermove=on_move on:pointerup=on_up on:pointercancel=move |_| drag.set(None)
-            on:keydown=on_key role="slider" tabindex="0" aria-label=t(GraphText::TimeLine) aria-valuetext=words
-            aria-valuemin=scale.from_ms aria-valuemax=scale.to_ms aria-valuenow=head>
-            <div class="head-band" style=band></div>
-            <div class="head-line" class:past=move || at.get().is_some() style=move || format!("left:{:.1}px", scale.x(head()))>
-                <span>{words}</span>
-            </div>
-        </div>
-    }
-}
-
-#[component]
-fn Flag(board: Board, change: Change, scale: Scale) -> impl IntoView {
-    let open = RwSignal::new(false);
-    let x = scale.x(change.t_ms);
-    let near_end = x > scale.width - 300.0;
-    let path = format!("/config/{}/{}/{}", change.kind, change.namespace, change.name);
-    let link = StoredValue::new(path);
-    let time = format::time_of_day(change.t_ms, platform::offset_minutes(change.t_ms));
-    let title = format!("{} {}", change.kind, change.name);
-    let what = fill(GraphText::ChangeBy, &[&t(action_text(change.action)), &change.author]);
-    let change = StoredValue::new(change);
-    view! {
-        <div class="flag" class:open=move || open.get() style=format!("left:{x:.1}px") on:pointerenter=move |_| open.set(true) on:pointerleave=move |_| open.set(false)>
-            <a class="flag-mark" href=move || link.with_value(|path| board.ui.link(path)) aria-label=format!("{title}, {time}, {what}")
-                on:focus=move |_| open.set(true) on:blur=move |_| open.set(false) data-test="change"></a>
-            {move || open.get().then(|| view! {
-                <div class="flag-card" class:left=near_end>
-                    <header><i class="change-square"></i><b>{title.clone()}</b><span class="remark">{time.clone()}</span></header>
-                    <p class="remark">{what.clone()}" · r"{change.with_value(|c| c.revision)}</p>
-                    {change.with_value(|c| (!c.message.is_empty()).then(|| view! { <code>{c.message.clone()}</code> }))}
-                </div>
-            })}
-        </div>
-    }
-}
-
-pub fn action_text(action: Action) -> GraphText {
-    match action {
-        Action::Created => GraphText::Created,
-        Action::Configured => GraphText::Configured,
-        Action::Unchanged => GraphText::Unchanged,
-        Action::Deleted => GraphText::Deleted,
-        Action::RolledBack => GraphText::RolledBack,
-    }
 }
 
 #[component]
