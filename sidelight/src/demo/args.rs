@@ -23,7 +23,7 @@ pub struct DemoArgs {
     #[arg(long, env = "SIDELIGHT_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// Page views per second
-    #[arg(long, env = "SIDELIGHT_RPS", default_value_t = 20.0, value_name = "N")]
+    #[arg(long, env = "SIDELIGHT_RPS", default_value_t = 10.0, value_name = "N")]
     pub rps: f64,
     /// Send no traffic; make your own through the gateway
     #[arg(long, env = "SIDELIGHT_NO_TRAFFIC", value_parser = BoolishValueParser::new())]

@@ -21,6 +21,9 @@ pub struct Plan {
 /// Samples are fresh enough to watch an edit work, and rare enough to cost nothing.
 const SCRAPE_INTERVAL: &str = "1s";
 
+/// Every page is traced, which makes some hundred megabytes in an hour; a demo that is forgotten must not fill the disk.
+const KEEP_SPANS: &str = "1h";
+
 impl Plan {
     #[must_use]
     pub fn new(args: &DemoArgs, gateway_port: u16) -> Self {
@@ -56,6 +59,7 @@ impl Plan {
             format!("--xds={}", self.xds),
             format!("--scrape-interval={SCRAPE_INTERVAL}"),
             "--trace-sampling=100".to_owned(),
+            format!("--keep-spans={KEEP_SPANS}"),
         ];
         Process { name: "collector".to_owned(), args: args.into(), log: folder.log("collector"), out: None }
     }

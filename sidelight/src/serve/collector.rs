@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use sidelight_collector::settings::{AuthSettings, Database, Settings, SettingsMistakes};
+use sidelight_collector::store::Retention;
 use sidelight_collector::web::auth::{TOKEN_FILE, Token};
 use sidelight_collector::{Collector, StartError};
 use tokio_util::sync::CancellationToken;
@@ -57,6 +58,9 @@ pub struct CollectorArgs {
     /// Percent of the requests that proxies trace
     #[arg(long, env = "SIDELIGHT_TRACE_SAMPLING", default_value_t = 1.0, value_name = "PERCENT")]
     pub trace_sampling: f64,
+    /// How long spans are kept: 12h, 7d
+    #[arg(long, env = "SIDELIGHT_KEEP_SPANS", default_value = "7d", value_parser = parse_interval, value_name = "TIME")]
+    pub keep_spans: Duration,
     #[command(flatten)]
     pub later: LaterArgs,
 }
@@ -136,6 +140,7 @@ impl CollectorArgs {
             scrape_interval: self.scrape_interval,
             scrape_file: self.scrape_file.clone(),
             trace_sampling_percent: self.trace_sampling,
+            retention: Retention { spans: self.keep_spans, ..Retention::default() },
             ..Settings::new(database)
         };
         if let Err(SettingsMistakes(more)) = settings.validate() {

@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use sidelight::demo::layout::{Network, Role};
 use sidelight::demo::ready::in_sync;
+use sidelight_api::config::ObjectList;
 use sidelight_api::proxy::ProxyList;
 use tokio_util::sync::CancellationToken;
 
@@ -150,12 +151,13 @@ impl Mesh {
         self.in_sync().await;
     }
 
+    /// Every proxy is there and runs the newest revision of every object.
     async fn in_sync(&self) {
         eventually("every proxy is in sync", async || {
-            let list: ProxyList = self.get("/api/proxies").await;
-            let newest =
-                list.proxies.iter().all(|proxy| proxy.types.values().all(|sync| sync.sent_version == sync.acked_version));
-            (in_sync(&list) == self.workloads.len() && newest).then_some(())
+            let proxies: ProxyList = self.get("/api/proxies").await;
+            let objects: ObjectList = self.get("/api/config").await;
+            let rolled_out = objects.objects.iter().all(|object| object.rollout.applied == object.rollout.proxies);
+            (in_sync(&proxies) == self.workloads.len() && rolled_out).then_some(())
         })
         .await;
     }
