@@ -1,3 +1,4 @@
+//! What the graph looks like as text and as DOT.
 #![allow(clippy::unwrap_used)]
 
 use serde_json::json;
