@@ -17,6 +17,8 @@ use crate::platform;
 const FLAG_SPACE: f64 = 12.0;
 /// Changes that one flag's card lists.
 const LISTED_MAX: usize = 5;
+/// Up to this many are told with who and why.
+const DETAILED_MAX: usize = 2;
 /// Nearer to the end, the card opens to the left.
 const CARD_SPACE: f64 = 300.0;
 
@@ -48,8 +50,9 @@ fn Flag(board: Board, bundle: Vec<Change>, scale: Memo<Option<Scale>>) -> impl I
     let card = move || {
         bundle.with_value(|bundle| {
             let more = bundle.len().saturating_sub(LISTED_MAX);
+            let brief = bundle.len() > DETAILED_MAX;
             view! {
-                {bundle.iter().take(LISTED_MAX).map(entry).collect_view()}
+                {bundle.iter().take(LISTED_MAX).map(|change| entry(change, brief)).collect_view()}
                 {(more > 0).then(|| view! { <p class="remark">{fill(GraphText::MoreChanges, &[&more])}</p> })}
             }
         })
@@ -64,13 +67,13 @@ fn Flag(board: Board, bundle: Vec<Change>, scale: Memo<Option<Scale>>) -> impl I
     }
 }
 
-fn entry(change: &Change) -> impl IntoView + use<> {
+fn entry(change: &Change, brief: bool) -> impl IntoView + use<> {
     let time = format::time_of_day(change.t_ms, platform::offset_minutes(change.t_ms));
     let what = fill(GraphText::ChangeBy, &[&t(action_text(change.action)), &change.author]);
     view! {
         <header><i class="change-square"></i><b>{format!("{} {}", change.kind, change.name)}</b><span class="remark">{time}</span></header>
-        <p class="remark">{format!("{what} · r{}", change.revision)}</p>
-        {(!change.message.is_empty()).then(|| view! { <code>{change.message.clone()}</code> })}
+        {(!brief).then(|| view! { <p class="remark">{format!("{what} · r{}", change.revision)}</p> })}
+        {(!brief && !change.message.is_empty()).then(|| view! { <code>{change.message.clone()}</code> })}
     }
 }
 
