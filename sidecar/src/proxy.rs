@@ -34,6 +34,9 @@ use answer::AnswerBody;
 use forward::{Destination, Outgoing};
 use local_reply::LocalReply;
 
+/// The upgrade type that lets the method CONNECT through.
+const CONNECT: &str = "connect";
+
 /// An HTTP listener as requests see it; replaced as a whole when its configuration changes.
 pub struct Context {
     pub direction: Direction,
@@ -247,11 +250,16 @@ impl Work<'_> {
                 return respond::local(context, exchange, reply, None);
             }
         };
+        // A tunnel passes over every header rule, so it needs leave like any other upgrade.
+        let tunnel = self.method == Method::CONNECT;
+        if tunnel && !context.http.upgrades.iter().any(|kind| kind == CONNECT) {
+            return respond::local(context, exchange, local_reply::upgrade_failed(), None);
+        }
         exchange.set_cluster(cluster.info.clone());
         if let Some(reply) = self.inject_fault(route, &mut exchange).await {
             return respond::local(context, exchange, reply, None);
         }
-        if self.method == Method::CONNECT {
+        if tunnel {
             return tunnel::connect(self, cluster, exchange).await;
         }
         let upgrade = headers::upgrade_of(&self.headers);

@@ -18,7 +18,7 @@ async fn gateway(routes: Vec<Route>) -> (Ads, Proxy) {
         clusters: vec![eds(PRODUCTPAGE)],
         endpoints: vec![named_assignment(PRODUCTPAGE, &[echo], None)],
         listeners: vec![listener("gateway", "127.0.0.1:0".parse().unwrap(), OUTBOUND, &manager)],
-        routes: vec![res::routes("http.8080", vec![host("all", &["bookinfo.com"], routes)])],
+        routes: vec![res::routes("http.8080", vec![host("all", &["bookinfo.com", "bookinfo.com:8080"], routes)])],
     }
     .push(&ads, &node, "1");
     let proxy = Proxy::start(&ads, node).await;
@@ -87,6 +87,20 @@ async fn redirects_and_direct_answers_need_no_upstream() {
     assert!(line.ends_with(" - redir"), "{line}");
     let line = proxy.log_line(1).await;
     assert!(line.contains(" 503 - direct_response - \"-\" 0 11 "), "{line}");
+}
+
+#[tokio::test]
+async fn connect_gets_no_tunnel() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let (_ads, proxy) = gateway(vec![to(PRODUCTPAGE)]).await;
+    let mut stream = tokio::net::TcpStream::connect(proxy.listener("gateway")).await.unwrap();
+    let ask = "CONNECT bookinfo.com:8080 HTTP/1.1\r\nhost: bookinfo.com:8080\r\nconnection: close\r\n\r\n";
+    stream.write_all(ask.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+    let line = proxy.log_line(0).await;
+    assert!(line.contains(" 403 - upgrade_failed "), "{line}");
 }
 
 #[tokio::test]

@@ -73,12 +73,21 @@ pub(super) fn http_filter(side: Side, stat_prefix: String, routes: Routes, scene
         use_remote_address: Some(flag(side == Side::Gateway)),
         generate_request_id: Some(flag(true)),
         normalize_path: Some(flag(true)),
-        upgrade_configs: vec![UpgradeConfig { upgrade_type: "websocket".to_owned(), ..UpgradeConfig::default() }],
+        upgrade_configs: upgrades(side),
         forward_client_cert_details: client_certificates(side).into(),
         set_current_client_cert_details: (side != Side::Outbound).then(certificate_details),
         ..HttpConnectionManager::default()
     };
     network_filter("envoy.filters.network.http_connection_manager", any(manager))
+}
+
+/// Only an application's own proxy opens tunnels: to anybody else they would be a way around the gateway's rules.
+fn upgrades(side: Side) -> Vec<UpgradeConfig> {
+    let types: &[&str] = match side {
+        Side::Outbound => &["websocket", "CONNECT"],
+        Side::Inbound | Side::Gateway => &["websocket"],
+    };
+    types.iter().map(|kind| UpgradeConfig { upgrade_type: (*kind).to_owned(), ..UpgradeConfig::default() }).collect()
 }
 
 pub(super) fn network_filter(name: &str, config: Any) -> Filter {

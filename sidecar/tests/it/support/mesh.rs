@@ -141,7 +141,7 @@ impl Proxy {
 }
 
 pub fn outbound_config(clusters: Vec<res::Cluster>, endpoints: Vec<Named>, routes: RouteConfiguration) -> Config {
-    let manager = res::with_rds(res::manager(), &routes.name);
+    let manager = res::with_rds(res::with_connect(res::manager()), &routes.name);
     Config {
         clusters,
         endpoints,

@@ -252,6 +252,14 @@ pub fn manager() -> HttpConnectionManager {
     }
 }
 
+/// As our control plane writes it for an application's own proxy.
+pub fn with_connect(mut manager: HttpConnectionManager) -> HttpConnectionManager {
+    manager
+        .upgrade_configs
+        .push(http::http_connection_manager::UpgradeConfig { upgrade_type: "CONNECT".into(), ..Default::default() });
+    manager
+}
+
 pub fn with_rds(mut manager: HttpConnectionManager, name: &str) -> HttpConnectionManager {
     manager.route_specifier = Some(http::http_connection_manager::RouteSpecifier::Rds(http::Rds {
         route_config_name: name.into(),

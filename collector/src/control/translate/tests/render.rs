@@ -108,6 +108,8 @@ fn listener(listener: &Listener) -> String {
         let manager = HttpConnectionManager::decode(&any.value[..]).unwrap();
         let filters: Vec<&str> = manager.http_filters.iter().map(|filter| filter.name.as_str()).collect();
         writeln!(text, "  http {} [{}]", manager.stat_prefix, filters.join(" ")).unwrap();
+        let upgrades: Vec<&str> = manager.upgrade_configs.iter().map(|upgrade| upgrade.upgrade_type.as_str()).collect();
+        writeln!(text, "  upgrades [{}]", upgrades.join(" ")).unwrap();
         match &manager.route_specifier {
             Some(RouteSpecifier::Rds(rds)) => writeln!(text, "  rds {}", rds.route_config_name).unwrap(),
             Some(RouteSpecifier::RouteConfig(config)) => text.push_str(&indent(&route_configuration(config))),
