@@ -3,6 +3,7 @@
 pub mod answer;
 mod attempt;
 pub mod body;
+pub mod destination;
 mod forward;
 mod headers;
 mod local_reply;
@@ -31,7 +32,8 @@ use crate::upstream::LiveCluster;
 pub use tunnel::COPY_BYTES;
 
 use answer::AnswerBody;
-use forward::{Destination, Outgoing};
+use destination::Destination;
+use forward::Outgoing;
 use local_reply::LocalReply;
 
 /// The upgrade type that lets the method CONNECT through.
@@ -277,11 +279,7 @@ impl Work<'_> {
             uri,
             headers: self.headers,
             body,
-            destination: Destination {
-                authority: &self.head.authority,
-                own_address: self.ends.local,
-                resolver: &context.shared.upstreams.resolver,
-            },
+            destination: destination(context, self.head, self.ends),
             timeout: to.timeout.filter(|_| upgrade.is_none()),
             retry: to.retry.as_ref(),
             tells_attempt: route.tells_attempt,
@@ -374,6 +372,12 @@ impl Work<'_> {
         parts.path_and_query = path.parse().ok();
         Uri::from_parts(parts).unwrap_or_else(|_| Uri::from_static("/"))
     }
+}
+
+/// Where this request's client itself points.
+fn destination<'a>(context: &'a Context, head: &'a Head, ends: Ends) -> Destination<'a> {
+    let shared = &context.shared;
+    Destination { authority: &head.authority, listener: ends.local, own: &shared.own, resolver: &shared.upstreams.resolver }
 }
 
 /// Counts a request as active until its answer's head is on its way.

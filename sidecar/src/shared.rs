@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bootstrap::Bootstrap;
 use crate::config::listener::Listener;
+use crate::proxy::destination::Own;
 use crate::readiness::Readiness;
 use crate::stats::{ListenerStats, ServerStats, XdsStats};
 use crate::upstream::Upstreams;
@@ -18,6 +19,7 @@ pub struct Shared {
     pub bootstrap: Bootstrap,
     pub telemetry: Telemetry,
     pub upstreams: Arc<Upstreams>,
+    pub own: Own,
     pub xds: Arc<XdsStats>,
     pub world: Arc<ArcSwap<World>>,
     pub server: ServerStats,

@@ -17,6 +17,7 @@ use crate::config;
 use crate::listeners::{Listeners, bind};
 use crate::live::{Live, LiveParts};
 use crate::options::SidecarOptions;
+use crate::proxy::destination::Own;
 use crate::reporting::Reporting;
 use crate::shared::Shared;
 use crate::stats::ServerStats;
@@ -62,6 +63,14 @@ struct FixedAddresses {
     prometheus: SocketAddr,
 }
 
+impl FixedAddresses {
+    fn own(&self, bootstrap: &Bootstrap) -> Own {
+        let status = [self.status, self.readiness, self.prometheus];
+        let ips = std::iter::once(bootstrap.identity.ip).chain(bootstrap.identity.addresses.iter().copied());
+        Own { ips: ips.collect(), interfaces: self.admin.into_iter().chain(status).collect() }
+    }
+}
+
 /// Where a sidecar really listens.
 #[derive(Clone, Debug)]
 pub struct Addresses {
@@ -83,10 +92,12 @@ impl Sidecar {
         for key in &bootstrap.ignored {
             warn!(key, "this part of the bootstrap has no effect");
         }
+        let addresses = sockets.addresses()?;
         let telemetry = Telemetry::new(bootstrap.identity.clone(), TelemetrySettings::default());
         let shared = Arc::new(Shared {
             telemetry: telemetry.clone(),
             upstreams: Arc::new(Upstreams::default()),
+            own: addresses.own(&bootstrap),
             xds: Arc::default(),
             world: Arc::default(),
             server: ServerStats::new(options.concurrency),
@@ -96,7 +107,7 @@ impl Sidecar {
             bootstrap,
         });
         let sidecar = Self {
-            addresses: sockets.addresses()?,
+            addresses,
             shared,
             connections: TaskTracker::new(),
             services: TaskTracker::new(),

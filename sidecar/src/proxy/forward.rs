@@ -11,12 +11,11 @@ use sidelight_telemetry::{Exchange, ResponseFlag};
 use super::answer::Lease;
 use super::attempt::{Failed, Why, attempt};
 use super::body::{BodyWatch, RequestBody, UpstreamBody};
+use super::destination::{Destination, Nowhere};
 use super::headers::{ATTEMPT_COUNT, number};
 use super::local_reply::{self, LocalReply, Reset};
 use crate::config::cluster::Discovery;
 use crate::config::retry::RetryPolicy;
-use crate::config::route::without_port;
-use crate::upstream::dns::Resolver;
 use crate::upstream::{Host, LiveCluster};
 
 /// A request ready to be sent, and everything that decides on its way.
@@ -30,15 +29,6 @@ pub struct Outgoing<'a> {
     pub timeout: Option<Duration>,
     pub retry: Option<&'a RetryPolicy>,
     pub tells_attempt: bool,
-}
-
-/// Where the client itself points; what an original-destination cluster connects to.
-#[derive(Clone, Copy)]
-pub struct Destination<'a> {
-    pub authority: &'a str,
-    /// Our own address, which is no destination.
-    pub own_address: std::net::SocketAddr,
-    pub resolver: &'a Resolver,
 }
 
 /// The head of the answer, with what its body needs.
@@ -230,19 +220,11 @@ pub async fn choose(
     if cluster.config.discovery != Discovery::OriginalDestination {
         return cluster.pick(avoid).ok_or_else(none);
     }
-    let host = without_port(destination.authority);
-    let port = match destination.authority.get(host.len() + 1..) {
-        Some(port) => port.parse().map_err(|_| none())?,
-        None => 80,
-    };
-    let found = tokio::time::timeout(cluster.config.connect_timeout, destination.resolver.resolve(host, port));
-    let address = match found.await {
-        Ok(Ok(address)) => address,
-        Ok(Err(_)) | Err(_) => return Err(local_reply::name_not_resolved()),
-    };
-    // A request for ourselves would come back for ever.
-    match address == destination.own_address {
-        true => Err(none()),
-        false => Ok(cluster.destination(address)),
+    let found = tokio::time::timeout(cluster.config.connect_timeout, destination.address());
+    match found.await {
+        Ok(Ok(address)) => Ok(cluster.destination(address)),
+        Err(_) | Ok(Err(Nowhere::Unresolved)) => Err(local_reply::name_not_resolved()),
+        Ok(Err(Nowhere::BadPort | Nowhere::Loop)) => Err(none()),
+        Ok(Err(Nowhere::Refused)) => Err(local_reply::destination_refused()),
     }
 }

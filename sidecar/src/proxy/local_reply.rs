@@ -89,6 +89,11 @@ pub fn name_not_resolved() -> LocalReply {
     reply(StatusCode::SERVICE_UNAVAILABLE, "DNS resolution failure", ResponseFlag::DnsResolutionFailed, "dns_resolution_failure")
 }
 
+/// The client points at what only this host may reach.
+pub fn destination_refused() -> LocalReply {
+    plain(StatusCode::FORBIDDEN, "destination_refused")
+}
+
 pub fn response_timeout() -> LocalReply {
     reply(StatusCode::GATEWAY_TIMEOUT, "upstream request timeout", ResponseFlag::UpstreamRequestTimeout, "response_timeout")
 }

@@ -11,7 +11,7 @@ use sidelight_telemetry::{Exchange, Outcome};
 use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional_with_sizes};
 
 use super::answer::{AnswerBody, Lease};
-use super::forward::{Answered, Destination, choose};
+use super::forward::{Answered, choose};
 use super::local_reply;
 use super::respond::{self, Changes};
 use super::{Answer, Context, Work};
@@ -24,11 +24,7 @@ pub const COPY_BYTES: usize = 64 * 1024;
 /// Opens a TCP connection to where the client points and answers 200 before the first byte of it.
 pub async fn connect(work: Work<'_>, cluster: Arc<LiveCluster>, mut exchange: Exchange) -> Answer {
     let context = work.context;
-    let destination = Destination {
-        authority: &work.head.authority,
-        own_address: work.ends.local,
-        resolver: &context.shared.upstreams.resolver,
-    };
+    let destination = super::destination(context, work.head, work.ends);
     let (host, slot) = match choose(&cluster, destination, None).await {
         Ok(host) => match cluster.slot().await {
             Ok(slot) => (host, slot),

@@ -76,6 +76,26 @@ async fn connect_to_nowhere_is_refused() {
     assert!(line.contains(" 503 UF upstream_reset_before_response_started{"), "{line}");
 }
 
+/// The proxy's own admin and status ports, by every name that they have.
+#[tokio::test]
+async fn a_client_gets_not_to_the_proxys_own_ports() {
+    let (_ads, proxy) = proxy(passthrough(), allow_any()).await;
+    let addresses = proxy.sidecar.addresses();
+    let status = addresses.status.port();
+    let forbidden = [addresses.admin.unwrap().to_string(), addresses.status.to_string(), format!("0.0.0.0:{status}")];
+    for to in &forbidden {
+        let mut stream = TcpStream::connect(proxy.listener("outbound")).await.unwrap();
+        let ask = format!("CONNECT {to} HTTP/1.1\r\nhost: {to}\r\n\r\n");
+        stream.write_all(ask.as_bytes()).await.unwrap();
+        let head = read_head(&mut stream).await;
+        assert!(head.starts_with("HTTP/1.1 403 "), "{to}: {head}");
+        let answer = proxy.client().await.get(&format!("http://{to}/stats")).await;
+        assert_eq!(answer.status, 403, "{to}");
+    }
+    let line = proxy.log_line(0).await;
+    assert!(line.contains(" 403 - destination_refused "), "{line}");
+}
+
 const UPGRADE: &str = "GET http://ws/chat HTTP/1.1\r\nhost: ws\r\nconnection: Upgrade\r\n\
     upgrade: websocket\r\nsec-websocket-key: x\r\n\r\n";
 const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\n";

@@ -1,6 +1,7 @@
 //! What a sidecar sends: an HTTP proxy for its application, with a virtual host for each service port.
 
 use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use envoy_types::pb::envoy::config::core::v3::TrafficDirection;
 use envoy_types::pb::envoy::config::route::v3::route::Action;
@@ -34,10 +35,19 @@ const OUTSIDE_PORT: u16 = 80;
 
 pub(super) fn add(resources: &mut ProxyResources, scene: &Scene) {
     let node = scene.node;
-    let (host, port) = (node.ip.to_string(), node.ports.outbound);
+    let (host, port) = (proxy_ip(node.ip).to_string(), node.ports.outbound);
     let filter = http_filter(Side::Outbound, format!("outbound_{host}_{port}"), Routes::Named(HTTP_PROXY.to_owned()), scene);
     resources.add_listener(listener(&host, port, TrafficDirection::Outbound, filter));
     resources.add_routes(route_configuration(scene));
+}
+
+/// An explicit proxy is for the application beside it alone: on an address of the network, it would be anybody's.
+fn proxy_ip(node: IpAddr) -> IpAddr {
+    match node {
+        own if own.is_loopback() => own,
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    }
 }
 
 fn route_configuration(scene: &Scene) -> RouteConfiguration {

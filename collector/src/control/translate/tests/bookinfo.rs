@@ -39,6 +39,17 @@ fn a_gateway_without_virtual_services_answers_404() {
     assert_eq!(given.listeners()[0].name, "127.1.0.1_80");
 }
 
+#[test]
+fn a_proxy_in_a_network_listens_for_its_application_alone() {
+    let names = |ip| {
+        let given = given(&mesh(), &workload("reviews", "v1", ip));
+        given.listeners().into_iter().map(|listener| listener.name).collect::<Vec<_>>()
+    };
+    assert_eq!(names("127.1.0.13"), ["127.1.0.13_15001", "127.1.0.13_9080"]);
+    assert_eq!(names("10.1.2.3"), ["10.1.2.3_9080", "127.0.0.1_15001"]);
+    assert_eq!(names("fd00::3"), ["::1_15001", "fd00::3_9080"]);
+}
+
 /// Hash maps inside the messages must not make equal things look different.
 #[test]
 fn the_same_mesh_gives_the_same_versions() {
