@@ -341,6 +341,7 @@ impl Work<'_> {
         exchange: &mut Exchange,
     ) -> Uri {
         let headers = &mut self.headers;
+        headers::drop_length_beside_chunks(headers);
         headers::strip_hop_by_hop(headers);
         if let Some(kind) = upgrade.and_then(|kind| kind.parse().ok()) {
             headers.insert(header::CONNECTION, header::HeaderValue::from_static("Upgrade"));

@@ -74,6 +74,13 @@ impl RequestBody {
     }
 }
 
+/// A body that nobody reads any further has no later end: what waits for it must not wait for ever.
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        self.watch.set_ended();
+    }
+}
+
 impl Body for RequestBody {
     type Data = Bytes;
     type Error = hyper::Error;

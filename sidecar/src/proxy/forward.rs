@@ -12,7 +12,7 @@ use super::answer::Lease;
 use super::attempt::{Failed, Why, attempt};
 use super::body::{BodyWatch, RequestBody, UpstreamBody};
 use super::destination::{Destination, Nowhere};
-use super::headers::{ATTEMPT_COUNT, number};
+use super::headers::{ATTEMPT_COUNT, frame_request, number};
 use super::local_reply::{self, LocalReply, Reset};
 use crate::config::cluster::Discovery;
 use crate::config::retry::RetryPolicy;
@@ -76,10 +76,11 @@ async fn tries(outgoing: Outgoing<'_>, watch: Arc<BodyWatch>, exchange: &mut Exc
     let retries_max = retry.map_or(0, |policy| policy.retries_max);
     let mut avoid = None;
     let mut tried = 0;
-    let template =
-        Template { method: outgoing.method, uri: outgoing.uri, headers: outgoing.headers, tells_attempt: outgoing.tells_attempt };
     let body = RequestBody::new(outgoing.body, watch.clone());
     let repeatable = body.is_empty();
+    let mut headers = outgoing.headers;
+    frame_request(&mut headers, !repeatable);
+    let template = Template { method: outgoing.method, uri: outgoing.uri, headers, tells_attempt: outgoing.tells_attempt };
     let mut next = Some(template.request(exchange.count_request(body), 1));
     loop {
         let host = choose(&cluster, outgoing.destination, avoid.as_ref()).await?;

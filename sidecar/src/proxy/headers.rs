@@ -74,6 +74,20 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
+/// A body without a length goes on in chunks. Left unsaid, hyper takes GET and HEAD for requests without a body.
+pub fn frame_request(headers: &mut HeaderMap, has_body: bool) {
+    if has_body && !headers.contains_key(header::CONTENT_LENGTH) {
+        headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+}
+
+/// Chunks say where a message ends; a length beside them is one that somebody else may believe.
+pub fn drop_length_beside_chunks(headers: &mut HeaderMap) {
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        headers.remove(header::CONTENT_LENGTH);
+    }
+}
+
 /// How the client's address is treated by a connection manager.
 #[derive(Clone, Copy, Debug)]
 pub struct Forwarding {

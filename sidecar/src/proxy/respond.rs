@@ -7,7 +7,7 @@ use sidelight_telemetry::{Exchange, ExchangeBody, Outcome};
 
 use super::answer::{AnswerBody, AnswerError, UpstreamAnswer};
 use super::forward::Answered;
-use super::headers::{OVERLOADED, strip_hop_by_hop};
+use super::headers::{OVERLOADED, drop_length_beside_chunks, strip_hop_by_hop};
 use super::local_reply::LocalReply;
 use super::{Answer, Context};
 use crate::config::route::Route;
@@ -102,6 +102,7 @@ pub fn upstream(context: &Context, mut exchange: Exchange, answered: Answered, c
     let (parts, body) = answered.response.into_parts();
     let mut headers = parts.headers;
     count(context, parts.status, &answered.lease);
+    drop_length_beside_chunks(&mut headers);
     strip_hop_by_hop(&mut headers);
     prepare(context, &mut headers, &changes);
     exchange.upstream_response(parts.status, &mut headers);

@@ -23,7 +23,7 @@ async fn proxy(application: SocketAddr, normalize: bool) -> (Ads, Proxy) {
         listeners: vec![listener("outbound", "127.0.0.1:0".parse().unwrap(), OUTBOUND, &manager)],
         routes: vec![res::routes(
             "http_proxy",
-            vec![host("svc", &["svc"], vec![at_prefix(direct("secret", 403, "no"), "/secret"), to("svc")])],
+            vec![host("svc", &["svc"], vec![at_prefix(direct("secret", 403, "no"), "/secret"), slow_at("/slow"), to("svc")])],
         )],
         ..Default::default()
     }
@@ -31,6 +31,12 @@ async fn proxy(application: SocketAddr, normalize: bool) -> (Ads, Proxy) {
     let proxy = Proxy::start(&ads, node).await;
     proxy.sidecar.ready().await;
     (ads, proxy)
+}
+
+fn slow_at(prefix: &str) -> Route {
+    let mut action = action("svc");
+    action.timeout = Some(seconds(0.2));
+    at_prefix(route_with("slow", action), prefix)
 }
 
 /// Sends these bytes and reads everything until the proxy hangs up.
@@ -73,6 +79,43 @@ async fn a_chunked_request_that_asks_first_is_passed_on_whole() {
     assert!(!answer.contains("\"expect\""), "{answer}");
     let line = proxy.log_line(0).await;
     assert!(line.starts_with("\"POST / HTTP/1.1\" 200 - via_upstream - \"-\" 5 "), "{line}");
+}
+
+const CHUNKED_GET: &str = "host: svc\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
+
+#[tokio::test]
+async fn a_get_with_a_chunked_body_keeps_it() {
+    let (_ads, proxy) = proxy(app::echo().await, false).await;
+    let answer = raw(&proxy, &format!("GET / HTTP/1.1\r\n{CHUNKED_GET}")).await;
+    assert!(answer.contains("\"body_bytes\":5"), "{answer}");
+    assert!(answer.contains("\"transfer-encoding\":\"chunked\""), "{answer}");
+    let line = proxy.log_line(0).await;
+    assert!(line.starts_with("\"GET / HTTP/1.1\" 200 - via_upstream - \"-\" 5 "), "{line}");
+}
+
+#[tokio::test]
+async fn a_get_with_a_chunked_body_is_waited_for_no_longer_than_others() {
+    let router = Router::new().fallback(any(std::future::pending::<()>));
+    let (_ads, proxy) = proxy(app::serve(router).await, false).await;
+    let answer = raw(&proxy, &format!("GET /slow HTTP/1.1\r\n{CHUNKED_GET}")).await;
+    assert!(answer.starts_with("HTTP/1.1 504 "), "{answer}");
+}
+
+#[tokio::test]
+async fn a_length_beside_chunks_goes_no_further() {
+    let upstream = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = upstream.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut stream, _) = upstream.accept().await.unwrap();
+        let mut request = [0; 4096];
+        assert!(stream.read(&mut request).await.unwrap() > 0);
+        let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+        stream.write_all(answer.as_bytes()).await.unwrap();
+    });
+    let (_ads, proxy) = proxy(address, false).await;
+    let answer = raw(&proxy, "GET / HTTP/1.1\r\nhost: svc\r\nconnection: close\r\n\r\n").await;
+    assert!(!answer.contains("content-length"), "{answer}");
+    assert!(answer.contains("\r\n\r\n5\r\nhello\r\n0\r\n"), "{answer}");
 }
 
 #[tokio::test]
