@@ -1,6 +1,9 @@
 //! Benchmarks against peers: each runs both sides in turn in one process, and prints ratios.
 
 mod cpu;
+mod envoy;
+mod process;
+mod proxy;
 mod record;
 mod rounds;
 
@@ -8,7 +11,7 @@ use std::process::ExitCode;
 
 type Bench = (&'static str, fn() -> anyhow::Result<()>);
 
-const BENCHES: &[Bench] = &[("record", record::run)];
+const BENCHES: &[Bench] = &[("record", record::run), ("proxy", proxy::run)];
 
 fn main() -> ExitCode {
     let only: Vec<String> = std::env::args().skip(1).collect();
