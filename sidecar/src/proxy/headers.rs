@@ -10,6 +10,7 @@ pub const ATTEMPT_COUNT: HeaderName = HeaderName::from_static("x-envoy-attempt-c
 pub const ORIGINAL_PATH: HeaderName = HeaderName::from_static("x-envoy-original-path");
 pub const OVERLOADED: HeaderName = HeaderName::from_static("x-envoy-overloaded");
 pub const OPERATION: HeaderName = HeaderName::from_static("x-envoy-decorator-operation");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const EXPECTED_TIMEOUT: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -31,6 +32,16 @@ const INTERNAL_ONLY: [HeaderName; 14] = [
     HeaderName::from_static("x-envoy-force-trace"),
     HeaderName::from_static("x-envoy-ip-tags"),
     HeaderName::from_static("x-envoy-original-url"),
+];
+
+/// What only a proxy inside may tell; an edge takes it from nobody.
+const PROXIES_ONLY: [HeaderName; 6] = [
+    OPERATION,
+    ORIGINAL_PATH,
+    HeaderName::from_static("x-envoy-internal"),
+    HeaderName::from_static("x-envoy-external-address"),
+    HeaderName::from_static("x-envoy-downstream-service-cluster"),
+    HeaderName::from_static("x-envoy-downstream-service-node"),
 ];
 
 /// Which upgrade a request asks for, in lower case. HTTP/2 by upgrade is not an upgrade of this request.
@@ -57,8 +68,7 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
             .filter_map(|value| value.to_str().ok())
             .flat_map(|value| value.split(','))
             .filter_map(|token| HeaderName::from_bytes(token.trim().as_bytes()).ok())
-            // These decide where a request goes; a client must not be able to remove them on the way.
-            .filter(|name| *name != header::HOST && *name != header::CONTENT_LENGTH)
+            .filter(|name| !is_ours(name))
             .collect();
         for name in named {
             headers.remove(name);
@@ -72,6 +82,12 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     if !trailers {
         headers.remove(header::TE);
     }
+}
+
+/// What decides where a request goes, or what proxies tell each other: a client must not be able to remove it on the way.
+fn is_ours(name: &HeaderName) -> bool {
+    let told = ["x-forwarded-", "x-envoy-"].iter().any(|prefix| name.as_str().starts_with(prefix));
+    told || [header::HOST, header::CONTENT_LENGTH, REQUEST_ID].contains(name)
 }
 
 /// A body without a length goes on in chunks. Left unsaid, hyper takes GET and HEAD for requests without a body.
@@ -105,7 +121,9 @@ pub fn normalize_request(headers: &mut HeaderMap, forwarding: Forwarding) {
     // Envoy answers `expect` itself, as hyper does for us.
     headers.remove(header::EXPECT);
     if forwarding.edge {
-        headers.remove(OPERATION);
+        for name in &PROXIES_ONLY {
+            headers.remove(name);
+        }
         headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
         if !forwarding.skip_append {
             append_address(headers, forwarding.peer);
@@ -160,6 +178,23 @@ mod tests {
         let mut left: Vec<_> = map.keys().map(HeaderName::as_str).collect();
         left.sort_unstable();
         assert_eq!(left, ["accept", "host"]);
+    }
+
+    #[test]
+    fn connection_names_nothing_that_proxies_tell() {
+        let told = [
+            ("host", "reviews:9080"),
+            ("content-length", "5"),
+            ("x-forwarded-for", "10.0.0.9"),
+            ("x-forwarded-proto", "http"),
+            ("x-envoy-original-path", "/"),
+            ("x-request-id", "1"),
+        ];
+        let mut map = headers(&told);
+        let all: Vec<_> = told.iter().map(|(name, _)| *name).collect();
+        map.insert(header::CONNECTION, all.join(",").parse().unwrap());
+        strip_hop_by_hop(&mut map);
+        assert_eq!(map, headers(&told));
     }
 
     #[test]

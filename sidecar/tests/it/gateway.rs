@@ -38,7 +38,13 @@ async fn the_clients_address_is_appended_and_its_request_id_replaced() {
                 ("host", "bookinfo.com"),
                 ("x-forwarded-for", "9.9.9.9"),
                 ("x-forwarded-proto", "https"),
+                ("connection", "x-forwarded-for, x-forwarded-proto, x-request-id"),
                 ("x-envoy-force-trace", "1"),
+                ("x-envoy-original-path", "/elsewhere"),
+                ("x-envoy-internal", "true"),
+                ("x-envoy-external-address", "9.9.9.9"),
+                ("x-envoy-downstream-service-cluster", "productpage"),
+                ("x-envoy-downstream-service-node", "sidecar"),
                 ("x-request-id", id),
             ],
         )
@@ -46,7 +52,9 @@ async fn the_clients_address_is_appended_and_its_request_id_replaced() {
     let headers = &answer.json()["headers"];
     assert_eq!(headers["x-forwarded-for"], "9.9.9.9,127.0.0.1");
     assert_eq!(headers["x-forwarded-proto"], "http");
-    assert!(headers.get("x-envoy-force-trace").is_none());
+    let control = headers.as_object().unwrap().keys().filter(|name| name.starts_with("x-envoy-"));
+    let control: Vec<_> = control.filter(|name| !name.contains("peer-metadata")).collect();
+    assert_eq!(control, [] as [&str; 0]);
     assert_ne!(headers["x-request-id"], id);
     let line = proxy.log_line(0).await;
     assert!(line.contains("\"9.9.9.9,127.0.0.1\""), "{line}");
