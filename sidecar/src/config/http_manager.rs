@@ -13,6 +13,7 @@ use envoy_types::pb::envoy::r#type::v3 as kind;
 use envoy_types::pb::google::protobuf::Any;
 use prost::Message;
 
+use super::filters::check_http;
 use super::route::RouteTable;
 use super::value::{At, optional_duration};
 use super::{ConfigError, Notes};
@@ -92,6 +93,7 @@ impl HttpManager {
         let at = |field| At { object, field };
         let from = http::HttpConnectionManager::decode(any.value.as_slice())
             .map_err(|error| at("http_connection_manager").error(format!("cannot be decoded: {error}")))?;
+        check_http(object, &from.http_filters, notes)?;
         let server_name = match from.server_name.as_str() {
             "" => SERVER_NAME,
             name => name,

@@ -9,6 +9,7 @@ use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3 as tcp;
 use envoy_types::pb::google::protobuf::Any;
 use prost::Message;
 
+use super::filters::check_network;
 use super::http_manager::{HTTP_MANAGER, HttpManager, Routes};
 use super::value::{At, socket_address};
 use super::{ConfigError, Notes};
@@ -58,6 +59,7 @@ impl Listener {
                 if chain.transport_socket.is_some() {
                     notes.add("transport sockets (TLS) of listeners are not honoured: plain TCP is served");
                 }
+                check_network(&object, &chain.filters, notes)?;
                 serves(&object, any, notes)?
             }
             None => {

@@ -131,3 +131,74 @@ fn garbage_in_place_of_a_manager_is_refused() {
         Some(listener::filter::ConfigType::TypedConfig(Any { type_url: HTTP_MANAGER.into(), value: vec![0xff, 0xff] }));
     assert!(Listener::compile(&from, &mut Notes::default()).is_err());
 }
+
+fn with_filters(types: &[(&str, &str)]) -> http::HttpConnectionManager {
+    let filters = types.iter().map(|(name, url)| http::HttpFilter {
+        name: (*name).into(),
+        config_type: Some(http::http_filter::ConfigType::TypedConfig(Any {
+            type_url: format!("type.googleapis.com/{url}"),
+            value: vec![],
+        })),
+        ..Default::default()
+    });
+    http::HttpConnectionManager { http_filters: filters.collect(), ..manager() }
+}
+
+#[test]
+fn filters_that_are_not_honoured_are_noted() {
+    let from = with_filters(&[
+        ("istio.metadata_exchange", "io.istio.http.peer_metadata.Config"),
+        ("envoy.filters.http.fault", "envoy.extensions.filters.http.fault.v3.HTTPFault"),
+        ("envoy.filters.http.cors", "envoy.extensions.filters.http.cors.v3.Cors"),
+        ("envoy.filters.http.lua", "envoy.extensions.filters.http.lua.v3.Lua"),
+        ("istio.stats", "stats.PluginConfig"),
+        ("envoy.filters.http.router", "envoy.extensions.filters.http.router.v3.Router"),
+    ]);
+    let mut notes = Notes::default();
+    assert!(Listener::compile(&listener(&from), &mut notes).is_ok());
+    assert_eq!(notes.into_inner(), ["the filter `envoy.filters.http.lua` is not honoured"]);
+}
+
+#[test]
+fn a_listener_is_not_served_without_its_guards() {
+    let refused = |name: &str, url: &str| {
+        let from = listener(&with_filters(&[(name, url)]));
+        Listener::compile(&from, &mut Notes::default()).unwrap_err().to_string()
+    };
+    assert_eq!(
+        refused("guard", "envoy.extensions.filters.http.rbac.v3.RBAC"),
+        "listener `127.1.0.11_15001`: `http_filters`: the filter `guard` (rbac) is not supported, \
+         and serving without it would let everybody in; remove it"
+    );
+    let jwt = refused("envoy.filters.http.jwt_authn", "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication");
+    assert!(jwt.contains("(jwt_authn)"), "{jwt}");
+    // Its type says nothing; its name does.
+    let wrapped = refused("envoy.filters.http.ext_authz", "xds.type.v3.TypedStruct");
+    assert!(wrapped.contains("(ext_authz)"), "{wrapped}");
+}
+
+#[test]
+fn guards_that_are_off_or_optional_are_left_out() {
+    let rbac = [("envoy.filters.http.rbac", "envoy.extensions.filters.http.rbac.v3.RBAC")];
+    let mut from = with_filters(&rbac);
+    from.http_filters[0].disabled = true;
+    assert!(Listener::compile(&listener(&from), &mut Notes::default()).is_ok());
+    let mut from = with_filters(&rbac);
+    from.http_filters[0].is_optional = true;
+    let mut notes = Notes::default();
+    assert!(Listener::compile(&listener(&from), &mut notes).is_ok());
+    assert_eq!(notes.into_inner(), ["the filter `envoy.filters.http.rbac` is not honoured"]);
+}
+
+#[test]
+fn guards_of_connections_count_too() {
+    let mut from = listener(&manager());
+    let url = "type.googleapis.com/envoy.extensions.filters.network.rbac.v3.RBAC";
+    let guard = listener::Filter {
+        name: "envoy.filters.network.rbac".into(),
+        config_type: Some(listener::filter::ConfigType::TypedConfig(Any { type_url: url.into(), value: vec![] })),
+    };
+    from.filter_chains[0].filters.insert(0, guard);
+    let refusal = Listener::compile(&from, &mut Notes::default()).unwrap_err();
+    assert_eq!(refusal.field, "filter_chains.filters");
+}
