@@ -7,6 +7,7 @@ pub mod cluster;
 pub mod dump;
 pub mod endpoint;
 pub mod fault;
+mod filters;
 pub mod headers;
 pub mod http_manager;
 pub mod listener;

@@ -126,7 +126,8 @@ impl Listeners {
 
     /// Serves exactly these, and those of the warming ones that were served before.
     pub fn apply(&mut self, wanted: Vec<(Arc<Listener>, Option<RouteSource>)>, warming: &BTreeSet<String>) {
-        let names: BTreeSet<_> = wanted.iter().map(|(l, _)| l.name.clone()).collect();
+        let bound = wanted.iter().filter(|(listener, _)| listener.bound);
+        let names: BTreeSet<_> = bound.map(|(listener, _)| listener.name.clone()).collect();
         for (listener, routes) in wanted {
             self.put(listener, routes);
         }

@@ -209,3 +209,17 @@ async fn a_taken_port_is_a_reason_to_refuse() {
     assert!(refusal.message.starts_with(&format!("listener `taken`: `address`: cannot bind {app}: ")), "{}", refusal.message);
     assert_eq!(proxy.client().await.get("http://svc/").await.text(), "a");
 }
+
+#[tokio::test]
+async fn a_listener_that_is_no_longer_bound_closes() {
+    let app = app::named("a").await;
+    let ads = Ads::start().await;
+    let endpoints = vec![named_assignment("a", &[app], None)];
+    let proxy = Proxy::outbound(&ads, vec![eds("a")], endpoints, one_service("a")).await;
+    let address = proxy.listener("outbound");
+    let manager = with_rds(manager(), "http_proxy");
+    ads.set(&proxy.node, LDS, "2", vec![unbound(listener("outbound", "127.0.0.1:0".parse().unwrap(), OUTBOUND, &manager))]);
+    ads.wait_for(&proxy.node, LDS, "2", false).await;
+    eventually("nobody listens", || std::net::TcpStream::connect(address).is_err()).await;
+    assert!(proxy.sidecar.addresses().listeners.is_empty());
+}

@@ -306,6 +306,13 @@ pub fn listener(name: &str, at: SocketAddr, direction: i32, manager: &HttpConnec
     listener_with(name, at, direction, manager)
 }
 
+/// The same listener without a socket.
+pub fn unbound((name, config): Named) -> Named {
+    let mut listener = listener::Listener::decode(config.value.as_slice()).unwrap();
+    listener.bind_to_port = Some(pb::BoolValue { value: false });
+    (name, any(LDS, &listener))
+}
+
 /// A listener that copies bytes to a cluster.
 pub fn tcp_listener(name: &str, at: SocketAddr, cluster: &str) -> Named {
     let proxy = tcp::TcpProxy {
