@@ -177,6 +177,19 @@ impl LiveCluster {
             closed += host.connections.sweep(self.config.idle_timeout);
         }
         self.stats.cx_idle_timeout.add(closed);
+        if self.config.discovery == Discovery::OriginalDestination {
+            self.forget_unused();
+        }
+    }
+
+    /// Makes room for other destinations. A request that holds one at this moment only loses its connection's reuse.
+    fn forget_unused(&self) {
+        if self.hosts.load().all.iter().any(|host| host.connections.is_unused()) {
+            self.hosts.rcu(|current| {
+                let used = current.all.iter().filter(|host| !host.connections.is_unused());
+                HostSet::new(used.cloned().collect())
+            });
+        }
     }
 }
 

@@ -78,3 +78,16 @@ fn destinations_are_remembered() {
     let first = cluster.destination(address);
     assert!(Arc::ptr_eq(&first, &cluster.destination(address)));
 }
+
+#[test]
+fn destinations_that_nobody_uses_are_forgotten() {
+    let passthrough = Cluster { discovery: Discovery::OriginalDestination, ..(*config(1024, 1024)).clone() };
+    let cluster = LiveCluster::new(Arc::new(passthrough), true, None);
+    let busy = cluster.destination("127.0.0.1:80".parse().unwrap());
+    busy.connections.stats.rq_active.inc();
+    cluster.destination("127.0.0.2:80".parse().unwrap());
+    assert_eq!(cluster.hosts().all.len(), 2);
+    cluster.sweep();
+    assert_eq!(cluster.hosts().all.len(), 1);
+    assert!(Arc::ptr_eq(&cluster.hosts().all[0], &busy));
+}

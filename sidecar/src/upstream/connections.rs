@@ -26,7 +26,8 @@ pub type Sender = http1::SendRequest<UpstreamBody>;
 #[derive(Debug)]
 pub struct Connections {
     address: SocketAddr,
-    pub stats: HostStats,
+    /// Shared with the drivers of connections, which must not keep the idle ones alive.
+    pub stats: Arc<HostStats>,
     /// The lock is held for a push or a pop, never across an await.
     idle: Mutex<Vec<Idle>>,
 }
@@ -69,7 +70,7 @@ impl ConnectError {
 
 impl Connections {
     pub fn new(address: SocketAddr) -> Self {
-        Self { address, stats: HostStats::default(), idle: Mutex::default() }
+        Self { address, stats: Arc::default(), idle: Mutex::default() }
     }
 
     /// The connection that was used last and is still usable.
@@ -97,7 +98,7 @@ impl Connections {
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| ConnectError::Failed(io::Error::other(error)))?;
-        let open = Open::new(self.clone(), cluster.clone());
+        let open = Open::new(self.stats.clone(), cluster.clone());
         tokio::spawn(async move {
             // Errors reach the request that uses the connection; an idle one just ends.
             let _ = driver.with_upgrades().await;
@@ -140,6 +141,11 @@ impl Connections {
         (before - idle.len()) as u64
     }
 
+    /// No request is in flight and no connection is open.
+    pub fn is_unused(&self) -> bool {
+        self.stats.rq_active.get() == 0 && self.stats.cx_active.get() == 0
+    }
+
     #[cfg(test)]
     pub fn idle_len(&self) -> usize {
         self.idle.lock().len()
@@ -156,21 +162,21 @@ pub async fn connect_tcp(address: SocketAddr, timeout: Duration) -> Result<TcpSt
 }
 
 /// Counts a connection as open as long as its driver lives.
-struct Open(Arc<Connections>, Arc<ClusterStats>);
+struct Open(Arc<HostStats>, Arc<ClusterStats>);
 
 impl Open {
-    fn new(connections: Arc<Connections>, cluster: Arc<ClusterStats>) -> Self {
-        connections.stats.cx_total.inc();
-        connections.stats.cx_active.inc();
+    fn new(host: Arc<HostStats>, cluster: Arc<ClusterStats>) -> Self {
+        host.cx_total.inc();
+        host.cx_active.inc();
         cluster.cx_total.inc();
         cluster.cx_active.inc();
-        Self(connections, cluster)
+        Self(host, cluster)
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.stats.cx_active.dec();
+        self.0.cx_active.dec();
         self.1.cx_active.dec();
     }
 }
@@ -208,5 +214,24 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert!(connections.reuse(Duration::from_secs(60)).is_none());
+    }
+
+    #[tokio::test]
+    async fn a_host_that_leaves_closes_its_idle_connections() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let connections = Arc::new(Connections::new(listener.local_addr().unwrap()));
+        let cluster = Arc::new(ClusterStats::default());
+        let mut connection = connections.connect(&cluster, Duration::from_secs(1)).await.unwrap();
+        let (mut peer, _) = listener.accept().await.unwrap();
+        connection.sender.ready().await.unwrap();
+        connections.give_back(connection, None);
+        assert_eq!(connections.idle_len(), 1);
+        drop(connections);
+        let mut nothing = [0; 1];
+        let end = tokio::time::timeout(Duration::from_secs(5), tokio::io::AsyncReadExt::read(&mut peer, &mut nothing));
+        assert_eq!(end.await.expect("the connection is closed").unwrap(), 0);
+        while cluster.cx_active.get() > 0 {
+            tokio::task::yield_now().await;
+        }
     }
 }
