@@ -47,7 +47,11 @@ impl Subscription {
         let changed = self.names != names;
         self.names = names;
         // Without names an unasked named type stays unasked: an empty list would mean "all".
-        changed && (self.asked || !self.names.is_empty())
+        // With names, it has to be asked for once on every stream, whether or not they changed.
+        match self.names.is_empty() {
+            true => changed && self.asked,
+            false => changed || !self.asked,
+        }
     }
 
     pub fn has_names(&self) -> bool {
@@ -118,5 +122,18 @@ mod tests {
         assert!(rds.want(["http_proxy".to_owned()].into()));
         rds.request(None, None);
         assert!(rds.want(BTreeSet::new()), "an unsubscription is told");
+    }
+
+    #[test]
+    fn unchanged_names_are_asked_for_on_a_stream_that_was_not_asked() {
+        let mut rds = Subscription::new(Kind::Routes);
+        assert!(rds.want(["http_proxy".to_owned()].into()));
+        rds.request(None, None);
+        assert!(!rds.want(["http_proxy".to_owned()].into()), "asked already");
+        rds.forget_stream();
+        assert!(rds.want(["http_proxy".to_owned()].into()));
+        rds.request(None, None);
+        rds.forget_stream();
+        assert!(!rds.want(BTreeSet::new()), "an empty list would mean all");
     }
 }
