@@ -140,12 +140,14 @@ impl Update<'_> {
             if any.type_url == self.kind.type_url()
                 && let Some((name, same)) = known.get(any.value.as_slice())
             {
-                table.insert((*name).clone(), (*same).clone());
+                if table.insert((*name).clone(), (*same).clone()).is_some() {
+                    mistakes.push(duplicate(self.kind, name));
+                }
                 continue;
             }
             match compile_one(self.kind, &any, compile, self.notes) {
                 Ok((name, _)) if table.contains_key(&name) => {
-                    mistakes.push(format!("duplicate {} `{name}`", self.kind.short()));
+                    mistakes.push(duplicate(self.kind, &name));
                 }
                 Ok((name, value)) => {
                     let accepted = Accepted {
@@ -171,6 +173,10 @@ impl Update<'_> {
             }
         }
     }
+}
+
+fn duplicate(kind: Kind, name: &str) -> String {
+    format!("duplicate {} `{name}`", kind.short())
 }
 
 fn compile_one<M: Message + Default, T>(

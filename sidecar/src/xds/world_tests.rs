@@ -64,6 +64,15 @@ fn one_mistake_refuses_the_whole_update() {
     assert_eq!(world.versions[&Kind::Cluster], "1");
 }
 
+#[test]
+fn a_duplicate_of_what_came_unchanged_is_a_mistake_too() {
+    let mut world = World::default();
+    accept(&mut world, Kind::Cluster, "1", vec![eds_cluster("a")]).unwrap();
+    let error = accept(&mut world, Kind::Cluster, "2", vec![eds_cluster("a"), eds_cluster("a")]).unwrap_err();
+    assert_eq!(error, "duplicate cds `a`");
+    assert_eq!(world.versions[&Kind::Cluster], "1");
+}
+
 proptest! {
     #[test]
     fn no_bytes_make_it_panic(value in proptest::collection::vec(any::<u8>(), 0..200), kind in 0usize..4) {
