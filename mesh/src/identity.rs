@@ -5,7 +5,7 @@ mod node;
 mod peer;
 
 pub use node::{NodeIdentity, PodPort, ProxyPorts};
-pub use peer::PeerIdentity;
+pub use peer::{PEER_VALUE_BYTES_MAX, PeerIdentity};
 
 use std::collections::BTreeMap;
 

@@ -39,6 +39,9 @@ impl Reporter {
     }
 }
 
+/// Longest `Host` that stands in for a service: a DNS name and a port. A longer one counts as unknown.
+const AUTHORITY_BYTES_MAX: usize = 253 + 6;
+
 /// The service behind a cluster, from its `filter_metadata.istio.services[0]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServiceInfo {
@@ -206,7 +209,7 @@ impl LabelSources<'_> {
 
     fn service(&self) -> Service<'_> {
         let mut service = Service::default();
-        if self.host_fallback() {
+        if self.host_fallback() && self.authority.len() <= AUTHORITY_BYTES_MAX {
             service.host = self.authority;
             service.name = self.authority;
         }

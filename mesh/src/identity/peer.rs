@@ -7,6 +7,12 @@ use serde_json::{Map, Value};
 use super::metadata::{labels_value, put, string_map, text};
 use super::{CANONICAL_NAME, CANONICAL_REVISION, LATEST, WorkloadType, app_of, version_of};
 
+/// Longest value that is taken over from a peer: no name in a mesh is longer than a DNS name, and each value becomes a
+/// label of every series of that peer. A longer one counts as unknown.
+pub const PEER_VALUE_BYTES_MAX: usize = 253;
+/// Longest SPIFFE id, by its specification.
+const IDENTITY_BYTES_MAX: usize = 2048;
+
 /// What one side of an exchange knows of the other. Empty means unknown: the label rules decide what that becomes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PeerIdentity {
@@ -47,10 +53,12 @@ impl PeerIdentity {
         map
     }
 
-    /// Reads what a peer sent; anything missing stays empty.
+    /// Reads what a peer sent; anything missing, or too long to be true, stays empty.
     #[must_use]
     pub fn from_exchange(map: &Map<String, Value>) -> Self {
+        let text = |map: &Map<String, Value>, key: &str| bounded(text(map, key), PEER_VALUE_BYTES_MAX);
         let mut labels = string_map(map, "LABELS");
+        labels.retain(|name, value| name.len() <= PEER_VALUE_BYTES_MAX && value.len() <= PEER_VALUE_BYTES_MAX);
         let (app, version) = (app_of(&labels), version_of(&labels));
         let canonical_service = labels.remove(CANONICAL_NAME).unwrap_or_default();
         let canonical_revision = labels.remove(CANONICAL_REVISION).unwrap_or_default();
@@ -61,10 +69,10 @@ impl PeerIdentity {
         Self {
             name: text(map, "NAME"),
             namespace: text(map, "NAMESPACE"),
-            workload_type: WorkloadType::from_owner(&text(map, "OWNER"), &workload),
+            workload_type: WorkloadType::from_owner(&super::metadata::text(map, "OWNER"), &workload),
             workload,
             cluster_id: text(map, "CLUSTER_ID"),
-            identity: text(map, "IDENTITY"),
+            identity: bounded(super::metadata::text(map, "IDENTITY"), IDENTITY_BYTES_MAX),
             canonical_service,
             canonical_revision,
             app,
@@ -107,4 +115,8 @@ impl PeerIdentity {
         labels.extend(named.iter().filter(|(_, v)| !v.is_empty()).map(|(k, v)| ((*k).to_owned(), (*v).clone())));
         labels
     }
+}
+
+fn bounded(text: String, bytes_max: usize) -> String {
+    if text.len() <= bytes_max { text } else { String::new() }
 }

@@ -177,3 +177,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn values_of_a_peer_that_are_too_long_count_as_unknown() {
+    let long = "w".repeat(PEER_VALUE_BYTES_MAX + 1);
+    let sent = serde_json::json!({
+        "WORKLOAD_NAME": long,
+        "NAMESPACE": "bookinfo",
+        "LABELS": {"app": long, "version": "v1", "note": long},
+    });
+    let peer = PeerIdentity::from_exchange(sent.as_object().unwrap());
+    assert_eq!((peer.workload.as_str(), peer.app.as_str()), ("", ""));
+    assert_eq!((peer.namespace.as_str(), peer.version.as_str()), ("bookinfo", "v1"));
+    assert!(peer.labels.is_empty());
+}

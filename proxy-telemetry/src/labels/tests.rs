@@ -206,6 +206,13 @@ fn without_certificates_the_told_identity_is_the_principal() {
 }
 
 #[test]
+fn a_host_that_is_too_long_to_be_one_is_unknown() {
+    let long: &str = "h".repeat(AUTHORITY_BYTES_MAX + 1).leak();
+    Case { cluster: None, authority: long, ..client() }
+        .expect(&[("destination_service", "unknown"), ("destination_service_name", "unknown")]);
+}
+
+#[test]
 fn grpc_has_its_status() {
     Case { rpc: Rpc::Grpc(Some(14)), ..client() }.expect(&[("request_protocol", "grpc"), ("grpc_response_status", "14")]);
     Case { rpc: Rpc::Grpc(None), ..client() }.expect(&[("request_protocol", "grpc"), ("grpc_response_status", "")]);
