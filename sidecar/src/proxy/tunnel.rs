@@ -9,6 +9,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use sidelight_telemetry::{Exchange, Outcome};
 use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional_with_sizes};
+use tokio_util::io::InspectReader;
 
 use super::answer::{AnswerBody, Lease};
 use super::forward::{Answered, choose};
@@ -103,15 +104,17 @@ fn switch(status: StatusCode, headers: HeaderMap) -> Answer {
     response
 }
 
-async fn relay<C, S>(mut client: C, mut server: S, mut exchange: Exchange)
+async fn relay<C, S>(client: C, server: S, mut exchange: Exchange)
 where
     C: AsyncRead + AsyncWrite + Unpin,
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    let (mut received, mut sent) = (0, 0);
+    let mut client = InspectReader::new(client, |bytes: &[u8]| received += bytes.len() as u64);
+    let mut server = InspectReader::new(server, |bytes: &[u8]| sent += bytes.len() as u64);
     // An error only means that one side went away without a good-bye; the bytes that passed count all the same.
-    let copied = copy_bidirectional_with_sizes(&mut client, &mut server, COPY_BYTES, COPY_BYTES).await;
-    if let Ok((received, sent)) = copied {
-        exchange.add_bytes(received, sent);
-    }
+    let _ = copy_bidirectional_with_sizes(&mut client, &mut server, COPY_BYTES, COPY_BYTES).await;
+    drop((client, server));
+    exchange.add_bytes(received, sent);
     exchange.finish(Outcome::Complete);
 }
