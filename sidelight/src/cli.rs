@@ -11,7 +11,7 @@ const AFTER_HELP: &str = "\
 Start with:  sidelight demo
 
 Exit codes:  0 done · 1 failed, or the configuration has errors · 2 wrong usage · 64 settings that cannot work
-Environment: every flag can be given as SIDELIGHT_<FLAG>; OTEL_EXPORTER_OTLP_ENDPOINT exports Sidelight's own traces";
+Environment: settings are also read from SIDELIGHT_<FLAG>, as each --help says; OTEL_EXPORTER_OTLP_ENDPOINT exports Sidelight's own traces";
 
 /// Sees a service mesh through its sidecars, and steers it
 #[derive(Debug, Parser)]
