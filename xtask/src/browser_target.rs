@@ -50,7 +50,15 @@ pub fn find() -> Result<Toolchain> {
             );
         }
     }
+    require_linker()?;
     Ok(Toolchain::Debian)
+}
+
+/// Debian's `rust-lld` is a link to a linker that its own package does not bring: the link's target names the package.
+fn require_linker() -> Result<()> {
+    let Ok(linker) = std::fs::read_link("/usr/bin/rust-lld") else { return Ok(()) };
+    let package = linker.to_string_lossy().into_owned();
+    programs::require(&package, "linking the dashboard", || Path::new("/usr/bin/rust-lld").exists())
 }
 
 fn toolchain_has_target() -> bool {
