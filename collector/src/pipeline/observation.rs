@@ -6,6 +6,9 @@ use std::sync::Arc;
 use crate::ingest::exposition::{Sample, labels, samples, split_le};
 use crate::store::{BUCKETS_MAX, Edge, EdgeLabels, Histogram, Totals};
 
+/// Largest value of a counter that is believed: beyond it a float no longer counts by one, and sums leave the databases' integers.
+const VALUE_MAX: f64 = 9_007_199_254_740_992.0;
+
 /// Edges that one target may tell of. Each costs a row per ten seconds in which it has traffic.
 pub const SERIES_PER_TARGET_MAX: usize = 10_000;
 /// Bytes of one label's value; Istio's longest are host names and principals.
@@ -200,7 +203,7 @@ impl<'t> Reading<'t, '_> {
 
     fn take_metric(&mut self, sample: Sample<'t>) -> Result<(), Refusal> {
         let part = Part::of(sample.name).ok_or(Refusal::Unused)?;
-        if !sample.value.is_finite() || sample.value < 0.0 {
+        if !(0.0..=VALUE_MAX).contains(&sample.value) {
             return Err(Refusal::BadValue);
         }
         let count = sample.value as u64;
@@ -387,12 +390,12 @@ mod tests {
         let long = "x".repeat(LABEL_BYTES_MAX + 1);
         let text = format!(
             "istio_requests_total{{source_app=\"{long}\"}} 1\nistio_requests_total{{source_app=\"a\"}} -1\n\
-             istio_requests_total{{source_app=\"a\"}} NaN\nistio_requests_total{{source_app=\"b\"}} 1\n\
+             istio_requests_total{{source_app=\"a\"}} NaN\nistio_requests_total{{source_app=\"a\"}} 1e30\nistio_requests_total{{source_app=\"b\"}} 1\n\
              istio_requests_total{{source_app=\"c\"}} 1\nistio_requests_total{{source_app=\"known\"}} 1\n"
         );
         let room = Room { is_known: &|edge| &*edge.source_app == "known", new_edges: 1 };
         let seen = Observation::read(&text, room);
-        let refused = BTreeMap::from([(Refusal::BadValue, 2), (Refusal::LabelTooLong, 1), (Refusal::EdgeLimit, 1)]);
+        let refused = BTreeMap::from([(Refusal::BadValue, 3), (Refusal::LabelTooLong, 1), (Refusal::EdgeLimit, 1)]);
         assert_eq!((seen.refused, seen.series.len()), (refused, 2));
     }
 
