@@ -19,6 +19,9 @@ use crate::store::{Counts, Span};
 const DOOR: &str = "zipkin";
 const SIGNAL: &str = "spans";
 
+/// A body must have arrived by then: it holds one of the few places for bodies.
+const BODY_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(30);
+
 /// Bodies up to this size are decoded where they are; larger ones would hold up everybody else on the thread.
 const INLINE_BYTES_MAX: usize = 32 * 1024;
 
@@ -141,7 +144,10 @@ fn judge(kept: Duration, values: Vec<Value>, bytes: usize) -> Decoded {
 }
 
 async fn read(body: Body) -> Result<Bytes, BadBody> {
-    let collected = Limited::new(body, BODY_BYTES_MAX).collect().await;
+    let Ok(collected) = tokio::time::timeout(BODY_TIME_MAX, Limited::new(body, BODY_BYTES_MAX).collect()).await else {
+        let message = format!("the body did not arrive within {} s", BODY_TIME_MAX.as_secs());
+        return Err(BadBody(StatusCode::REQUEST_TIMEOUT, "slow_body", message));
+    };
     collected.map(|collected| collected.to_bytes()).map_err(|error| match error.downcast::<LengthLimitError>() {
         Ok(_) => too_large(),
         Err(error) => BadBody(StatusCode::BAD_REQUEST, "broken_off", format!("the body broke off: {error}")),
