@@ -135,10 +135,11 @@ impl Collector {
             hosts: hosts(&settings),
             auth: Arc::clone(&auth),
         };
+        let spans = crate::web::door(zipkin.writes().merge(zipkin.health()), zipkin.reads(), Arc::clone(&auth), hosts(&settings));
         crate::web::warn_if_exposed(addresses.dashboard, auth.mode());
         let doors = vec![
             tokio::spawn(crate::web::serve(listeners.dashboard, crate::web::app(parts), stop.doors.clone())),
-            tokio::spawn(crate::web::serve(listeners.zipkin, zipkin.router(), stop.doors.clone())),
+            tokio::spawn(crate::web::serve(listeners.zipkin, spans, stop.doors.clone())),
             tokio::spawn(forget(Arc::clone(&store), settings.retention, Arc::clone(&metrics), stop.doors.clone())),
         ];
         info!(dashboard = %addresses.dashboard, zipkin = %addresses.zipkin, xds = %addresses.xds, "ready");
@@ -252,7 +253,12 @@ fn api(control: &ControlPlane, store: &Arc<dyn Store>, zipkin: &ZipkinDoor, metr
         let text = metrics.encode();
         async move { ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text) }
     };
-    control.router().merge(report::router(Arc::clone(store))).merge(zipkin.api_router()).route("/metrics", get(own))
+    control
+        .router()
+        .merge(report::router(Arc::clone(store)))
+        .merge(zipkin.writes())
+        .merge(zipkin.reads())
+        .route("/metrics", get(own))
 }
 
 /// Drops what is too old, now and then.

@@ -26,6 +26,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 
+use self::auth::Auth;
 pub use self::guard::{HostPolicy, warn_if_exposed};
 pub use self::mesh::MeshSource;
 pub use self::parts::{StatusFacts, WebParts};
@@ -48,6 +49,13 @@ pub fn app(parts: WebParts) -> Router {
         .fallback(assets::serve)
         .method_not_allowed_fallback(error::method_not_allowed);
     dress(routes, hosts)
+}
+
+/// A port on which programs write without a login, under whatever name they know us by, and on which reading is as
+/// protected as on the dashboard's. A foreign page can do neither.
+pub fn door(writes: Router, reads: Router, auth: Arc<Auth>, hosts: HostPolicy) -> Router {
+    let reads = reads.layer(from_fn_with_state(auth, auth::require)).layer(from_fn_with_state(hosts, guard::check));
+    dress(writes.merge(reads), HostPolicy::Any)
 }
 
 /// The layers around every route, innermost first.

@@ -63,6 +63,12 @@ async fn with_a_login_every_room_asks_for_it() {
     let collector = Collector::start(settings(&folder, AuthSettings::TokenIn(folder.clone()))).await.unwrap();
     let address = collector.addresses().dashboard;
     let token = std::fs::read_to_string(folder.join("token")).unwrap();
+    let zipkin = collector.addresses().zipkin;
+    for path in ["/api/v2/services", "/api/v2/spans?serviceName=a", "/api/v2/traces"] {
+        assert_eq!(get(zipkin, path, None).await.0, 401, "{path} beside the spans");
+        assert_eq!(get(zipkin, path, Some(token.trim())).await.0, 200, "{path} beside the spans");
+    }
+    assert_eq!(get(zipkin, "/health", None).await.0, 200);
     for path in ROUTES {
         assert_eq!(get(address, path, None).await.0, 401, "{path}");
         assert_eq!(get(address, path, Some(token.trim())).await.0, 200, "{path}");

@@ -15,6 +15,7 @@ use support::running::{get, send, settings};
 
 on_both!(
     a_trace_comes_back_and_a_retry_adds_nothing,
+    a_foreign_page_neither_writes_nor_reads,
     bad_spans_are_refused_one_by_one,
     bad_bodies_are_refused_and_counted,
     searches_find_traces,
@@ -65,6 +66,22 @@ async fn a_trace_comes_back_and_a_retry_adds_nothing(place: &Place) {
     assert_eq!(answer(collector.addresses().dashboard, &format!("/api/v2/trace/{trace}")).await, spans);
     let door = &counts(&collector).await.doors[0];
     assert_eq!((door.received, door.stored, door.refused["duplicate"]), (6, 2, 4));
+    collector.shutdown().await;
+}
+
+async fn a_foreign_page_neither_writes_nor_reads(place: &Place) {
+    let collector = Collector::start(settings(place)).await.unwrap();
+    let zipkin = collector.addresses().zipkin;
+    let header =
+        |name: http::HeaderName, value: &'static str| HeaderMap::from_iter([(name, http::HeaderValue::from_static(value))]);
+    let spans = || json!([span("1", "2", "a", now_us())]).to_string().into_bytes();
+    let posted = send(zipkin, "POST", "/api/v2/spans", header(http::header::ORIGIN, "http://evil.example"), spans()).await;
+    assert_eq!(posted.0, StatusCode::FORBIDDEN);
+    let read = send(zipkin, "GET", "/api/v2/traces", header(http::header::HOST, "evil.example"), Vec::new()).await;
+    assert_eq!(read.0, StatusCode::FORBIDDEN);
+    // A proxy calls the door by the name that its own configuration gives it.
+    let sent = send(zipkin, "POST", "/api/v2/spans", header(http::header::HOST, "zipkin.istio-system"), spans()).await;
+    assert_eq!(sent.0, StatusCode::ACCEPTED);
     collector.shutdown().await;
 }
 

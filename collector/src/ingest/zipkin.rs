@@ -42,15 +42,20 @@ impl ZipkinDoor {
         Self { store, writer, bodies: Arc::new(Semaphore::new(BODIES_MAX)), unwritten: Arc::default(), kept }
     }
 
-    /// Everything that is served on a port of its own.
-    pub fn router(&self) -> Router {
-        self.api_router().route("/health", get(query::health))
+    /// What proxies need: they send spans, and nobody gave them a login.
+    pub fn writes(&self) -> Router {
+        Router::new().route("/api/v2/spans", post(receive::spans)).with_state(self.clone())
     }
 
-    /// What is served beside others.
-    pub fn api_router(&self) -> Router {
+    /// Whether spans can be stored, for whoever watches a port of the door's own.
+    pub fn health(&self) -> Router {
+        Router::new().route("/health", get(query::health)).with_state(self.clone())
+    }
+
+    /// Zipkin's query API: whoever asks it sees everybody's requests.
+    pub fn reads(&self) -> Router {
         Router::new()
-            .route("/api/v2/spans", post(receive::spans).get(query::span_names))
+            .route("/api/v2/spans", get(query::span_names))
             .route("/api/v2/services", get(query::services))
             .route("/api/v2/traces", get(query::traces))
             .route("/api/v2/trace/{id}", get(query::trace))

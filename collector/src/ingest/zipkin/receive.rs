@@ -20,7 +20,7 @@ const DOOR: &str = "zipkin";
 const SIGNAL: &str = "spans";
 
 /// A body must have arrived by then: it holds one of the few places for bodies.
-const BODY_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(30);
+const BODY_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(20);
 
 /// Bodies up to this size are decoded where they are; larger ones would hold up everybody else on the thread.
 const INLINE_BYTES_MAX: usize = 32 * 1024;

@@ -23,11 +23,11 @@ async fn a_door_whose_writer_is_behind_says_so_and_takes_what_it_took() {
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("x.db")).await.unwrap());
     let (writer, handle) = Writer::new(Arc::clone(&store), OwnMetrics::new());
     let door = ZipkinDoor::new(Arc::clone(&store), handle, Duration::from_secs(3600));
-    let waiting: Vec<_> = (1..=BODIES_MAX).map(|number| tokio::spawn(door.router().oneshot(post(number)))).collect();
+    let waiting: Vec<_> = (1..=BODIES_MAX).map(|number| tokio::spawn(door.writes().oneshot(post(number)))).collect();
     while door.bodies.available_permits() > 0 {
         tokio::task::yield_now().await;
     }
-    let refused = door.router().oneshot(post(1)).await.unwrap();
+    let refused = door.writes().oneshot(post(1)).await.unwrap();
     assert_eq!((refused.status(), refused.headers()["retry-after"].as_bytes()), (StatusCode::SERVICE_UNAVAILABLE, &b"1"[..]));
 
     let stop = CancellationToken::new();
@@ -36,7 +36,7 @@ async fn a_door_whose_writer_is_behind_says_so_and_takes_what_it_took() {
         assert_eq!(answer.await.unwrap().unwrap().status(), StatusCode::ACCEPTED);
     }
     // The refusal is counted with the next batch.
-    assert_eq!(door.router().oneshot(post(1000)).await.unwrap().status(), StatusCode::ACCEPTED);
+    assert_eq!(door.writes().oneshot(post(1000)).await.unwrap().status(), StatusCode::ACCEPTED);
     stop.cancel();
     writing.await.unwrap();
     let count = |outcome: &str, total: u64| ("zipkin".to_owned(), "spans".to_owned(), outcome.to_owned(), total);
@@ -47,6 +47,6 @@ async fn a_door_whose_writer_is_behind_says_so_and_takes_what_it_took() {
     assert!(counts.contains(&count("refused:busy", 1)), "{counts:?}");
 
     // After the stop nothing is taken any more.
-    let late = door.router().oneshot(post(1001)).await.unwrap();
+    let late = door.writes().oneshot(post(1001)).await.unwrap();
     assert_eq!(late.status(), StatusCode::SERVICE_UNAVAILABLE);
 }
