@@ -5,6 +5,6 @@ mod observation;
 mod spread;
 mod writer;
 
-pub use delta::{Basis, Comparison, Knowledge, TargetState, compare};
+pub use delta::{Basis, Comparison, Knowledge, TargetState, compare, lacks_the_proxy};
 pub use observation::{Observation, Refusal, Room, SERIES_PER_TARGET_MAX};
 pub use writer::{WriteError, Writer, WriterHandle};

@@ -67,6 +67,16 @@ pub struct Comparison {
     pub next: TargetState,
 }
 
+/// Whether an answer lacks the proxy's own part, as a merged endpoint's may: it would look as if every series had
+/// gone, and the next whole answer as if all of them began anew.
+#[must_use]
+pub fn lacks_the_proxy(last: Option<&TargetState>, seen: &Observation) -> bool {
+    let Some(last) = last else { return false };
+    let had_age = last.uptime_s.is_some() || last.started_at_s.is_some();
+    let has_age = seen.uptime_s.is_some() || seen.started_at_s.is_some();
+    !has_age && (had_age || (seen.series.is_empty() && !last.series.is_empty()))
+}
+
 /// Compares; takes no notice of time but what it is told.
 #[must_use]
 pub fn compare(last: Option<&TargetState>, seen: Observation, scraped_at_ms: i64, knowledge: Knowledge) -> Comparison {

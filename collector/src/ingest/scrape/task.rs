@@ -11,7 +11,9 @@ use super::fetch::{FetchError, Fetcher};
 use super::{ScrapeStatuses, ScrapeTarget};
 use crate::clock::now_ms;
 use crate::own_metrics::OwnMetrics;
-use crate::pipeline::{Basis, Comparison, Knowledge, Observation, Room, TargetState, WriteError, WriterHandle, compare};
+use crate::pipeline::{
+    Basis, Comparison, Knowledge, Observation, Room, TargetState, WriteError, WriterHandle, compare, lacks_the_proxy,
+};
 use crate::store::{Counts, Store, StoreError, TARGETS_KEPT};
 
 /// Edges that the dictionary takes; beyond this, new ones are refused and counted.
@@ -38,6 +40,8 @@ pub enum ScrapeError {
     Write(#[source] WriteError),
     #[error("failed to read the scrape")]
     Read(#[from] tokio::task::JoinError),
+    #[error("the answer lacks the proxy's own metrics; its counters stay as they were last seen")]
+    Incomplete,
     #[error("another collector scraped the target at the same time")]
     Conflict,
 }
@@ -88,7 +92,7 @@ impl TargetTask {
         let new_edges = EDGES_MAX.saturating_sub(shared.store.edge_count());
         // A busy Envoy tells megabytes: reading them would hold up everybody else on this thread.
         let (mut comparison, counts) =
-            tokio::task::spawn_blocking(move || read_and_compare(&text, last, new_edges, at_ms, knowledge)).await?;
+            tokio::task::spawn_blocking(move || read_and_compare(&text, last, new_edges, at_ms, knowledge)).await??;
         let received = counts.total("scrape", "samples", "received");
         if comparison.basis != Basis::Last {
             info!(target = %self.target.key, basis = ?comparison.basis, "counters begin");
@@ -132,11 +136,14 @@ fn read_and_compare(
     new_edges: usize,
     at_ms: i64,
     knowledge: Knowledge,
-) -> (Comparison, Counts) {
+) -> Result<(Comparison, Counts), ScrapeError> {
     let is_known = |edge: &_| last.as_ref().is_some_and(|last| last.series.contains_key(edge));
     let seen = Observation::read(text, Room { is_known: &is_known, new_edges });
+    if lacks_the_proxy(last.as_ref(), &seen) {
+        return Err(ScrapeError::Incomplete);
+    }
     let counts = counts(&seen, text.len());
-    (compare(last.as_ref(), seen, at_ms, knowledge), counts)
+    Ok((compare(last.as_ref(), seen, at_ms, knowledge), counts))
 }
 
 /// Since when every target that was ever scraped is still remembered.

@@ -95,6 +95,19 @@ fn without_an_age_one_counter_that_went_back_tells_of_all() {
 }
 
 #[test]
+fn an_answer_without_the_proxys_part_is_told_from_one_without_traffic() {
+    let state = |uptime_s, counters: &[(&str, u64)]| compare(None, seen(uptime_s, counters), MS, Knowledge::default()).next;
+    let aged = state(Some(5.0), &[("a", 7)]);
+    assert!(lacks_the_proxy(Some(&aged), &seen(None, &[])));
+    assert!(lacks_the_proxy(Some(&aged), &seen(None, &[("a", 8)])));
+    assert!(!lacks_the_proxy(Some(&aged), &seen(Some(6.0), &[])), "a proxy without traffic");
+    let ageless = state(None, &[("a", 7)]);
+    assert!(lacks_the_proxy(Some(&ageless), &seen(None, &[])));
+    assert!(!lacks_the_proxy(Some(&ageless), &seen(None, &[("a", 8)])));
+    assert!(!lacks_the_proxy(None, &seen(None, &[])), "never seen before");
+}
+
+#[test]
 fn a_series_that_was_forgotten_begins_anew() {
     let mut watched = Watched::default();
     watched.scrape(0, Some(0.0), &[("a", 7), ("b", 1)]);
