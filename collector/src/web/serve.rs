@@ -44,10 +44,12 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
         };
         match accepted {
             Ok((stream, peer)) => {
-                let connection = connection(&builder, stream, peer, router.clone());
-                let watched = graceful.watch(connection);
+                let (builder, router) = (builder.clone(), router.clone());
+                let (watcher, stop) = (graceful.watcher(), stop.clone());
                 tokio::spawn(async move {
-                    if let Err(error) = watched.await {
+                    if speaks(&stream, &stop).await
+                        && let Err(error) = watcher.watch(connection(&builder, stream, peer, router)).await
+                    {
                         tracing::debug!(%peer, %error, "a connection broke");
                     }
                     drop(permit);
@@ -62,6 +64,14 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
     drop(listener);
     if tokio::time::timeout(DRAIN_TIMEOUT, graceful.shutdown()).await.is_err() {
         tracing::info!("requests were still open after {} seconds", DRAIN_TIMEOUT.as_secs());
+    }
+}
+
+/// Whether a first byte comes in time: telling HTTP/1 from HTTP/2, the server waits for it without a limit of its own.
+async fn speaks(stream: &TcpStream, stop: &CancellationToken) -> bool {
+    tokio::select! {
+        () = stop.cancelled() => false,
+        first = tokio::time::timeout(HEAD_TIMEOUT, stream.readable()) => matches!(first, Ok(Ok(()))),
     }
 }
 
