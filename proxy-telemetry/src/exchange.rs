@@ -161,7 +161,7 @@ impl Exchange {
     }
 
     /// The connection to the chosen host failed, with the transport's own words
-    /// such as `delayed_connect_error: Connection refused`.
+    /// such as `delayed connect error: Connection refused`.
     pub fn upstream_failed(&mut self, reason: impl Into<Cow<'static, str>>) {
         self.record.upstream_failure = Some(reason.into());
     }

@@ -114,7 +114,7 @@ impl Reporting {
         Some(settings)
     }
 
-    /// Spans go to the first host of the collector's cluster.
+    /// Spans go to a host of the collector's cluster; which one may change whenever the configuration does.
     fn aim(&mut self, zipkin: &Zipkin, upstreams: &Upstreams) -> bool {
         let host = upstreams.find(&zipkin.cluster).and_then(|cluster| cluster.pick(None));
         let target = host.map(|host| ZipkinTarget {
