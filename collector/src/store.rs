@@ -30,7 +30,7 @@ pub use edge::{EdgeFilter, EdgeLabels, in_namespaces};
 pub use postgres::PgStore;
 pub use retention::{Retention, TARGETS_KEPT};
 pub use schema::{BUCKETS_MAX, Family, Slice};
-pub use span::{Endpoint, Span, SpanKind, TraceQuery};
+pub use span::{AttributeValue, Attributes, Endpoint, Resource, Scope, Span, SpanEvent, SpanKind, SpanLink, TraceQuery};
 pub use sqlite::SqliteStore;
 pub use totals::{EdgeAnswer, EdgeTotals, Histogram, SeriesAnswer, StepTotals, Totals, Window};
 

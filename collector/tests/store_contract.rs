@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use sidelight_collector::store::Window;
 use sidelight_collector::store::{
-    Counts, Edge, EdgeLabels, Family, Histogram, Retention, ScrapeBatch, Span, SpanKind, Totals, TraceQuery, WriteBatch,
-    in_namespaces,
+    AttributeValue, Counts, Edge, EdgeLabels, Family, Histogram, Resource, Retention, ScrapeBatch, Span, SpanEvent, SpanKind,
+    Totals, TraceQuery, WriteBatch, in_namespaces,
 };
 use support::place::Place;
 
@@ -219,12 +219,12 @@ fn span(trace: u8, id: u8, service: &str, start_s: i64) -> Span {
         id: [id; 8],
         parent_id: (id > 1).then(|| [id - 1; 8]),
         kind: if id.is_multiple_of(2) { SpanKind::Server } else { SpanKind::Client },
-        service: service.into(),
+        resource: Arc::new(Resource { service: service.into(), ..Resource::default() }),
         name: format!("{service}:9080/*"),
-        start_us: start_s * 1_000_000 + i64::from(id),
-        duration_us: i64::from(id) * 1000,
-        tags: vec![("http.status_code".into(), "200".into())],
-        annotations: vec![(start_s * 1_000_000, "cr".into())],
+        start_ns: start_s * 1_000_000_000 + i64::from(id) * 1000,
+        duration_ns: i64::from(id) * 1_000_000,
+        attributes: vec![("http.status_code".into(), AttributeValue::text("200"))],
+        events: vec![SpanEvent { at_ns: start_s * 1_000_000_000, name: "cr".into(), attributes: Vec::new() }],
         ..Span::default()
     }
 }
@@ -252,7 +252,7 @@ async fn spans_are_stored_once(place: &Place) {
 async fn traces_are_found(place: &Place) {
     let store = place.open().await;
     let mut failed = span(3, 2, "reviews.bookinfo", T + 7200);
-    failed.tags.push(("error".into(), "503".into()));
+    failed.attributes.push(("error".into(), AttributeValue::text("503")));
     failed.is_error = true;
     failed.shared = true;
     let spans = vec![

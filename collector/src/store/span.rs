@@ -1,5 +1,8 @@
 //! A span as the collector keeps it, whichever door it came through.
 
+use std::fmt::Display;
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 /// As in OTLP.
@@ -15,7 +18,9 @@ pub enum SpanKind {
 }
 
 impl SpanKind {
-    pub(super) fn from_number(number: i64) -> Self {
+    /// OTLP's number; what is not known is unspecified.
+    #[must_use]
+    pub fn from_number(number: i64) -> Self {
         match number {
             1 => Self::Internal,
             2 => Self::Server,
@@ -27,19 +32,78 @@ impl SpanKind {
     }
 }
 
-/// One side of an exchange.
+/// One side of an exchange, as Zipkin tells it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {
-    #[serde(rename = "s", default, skip_serializing_if = "String::is_empty")]
-    pub service: String,
+    #[serde(rename = "s", default, skip_serializing_if = "is_empty")]
+    pub service: Arc<str>,
     #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
     pub ip: Option<std::net::IpAddr>,
     #[serde(rename = "p", default, skip_serializing_if = "is_zero")]
     pub port: u16,
 }
 
+/// What an attribute says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum AttributeValue {
+    Text(Arc<str>),
+    Bool(bool),
+    Int(i64),
+    Double(f64),
+    Bytes(Vec<u8>),
+    /// An array or a list of key and value: the JSON text of OTLP's `AnyValue`.
+    Json(Arc<str>),
+}
+
+/// In the order in which they were sent.
+pub type Attributes = Vec<(Arc<str>, AttributeValue)>;
+
+/// Who made spans; shared by all spans of a batch that name it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Resource {
+    /// Name of the service that the spans belong to.
+    pub service: Arc<str>,
+    /// All attributes, `service.name` included if it was sent as one.
+    pub attributes: Attributes,
+    /// Empty when not told.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub schema_url: Arc<str>,
+}
+
+/// Which library made spans; empty for Zipkin.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Scope {
+    pub name: Arc<str>,
+    pub version: Arc<str>,
+    pub attributes: Attributes,
+    /// Empty when not told.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub schema_url: Arc<str>,
+}
+
+/// Something that happened while a span ran; Zipkin's annotation.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SpanEvent {
+    /// Nanoseconds since 1970.
+    pub at_ns: i64,
+    pub name: Arc<str>,
+    pub attributes: Attributes,
+}
+
+/// A span of another trace that has to do with this one.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SpanLink {
+    pub trace_id: [u8; 16],
+    pub span_id: [u8; 8],
+    pub trace_state: Arc<str>,
+    pub attributes: Attributes,
+    /// As in OTLP.
+    #[serde(default)]
+    pub flags: u32,
+}
+
 /// One operation of one service.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Span {
     pub trace_id: [u8; 16],
     pub id: [u8; 8],
@@ -48,19 +112,73 @@ pub struct Span {
     /// The half of a client's span that the server reported.
     pub shared: bool,
     pub debug: bool,
-    /// Name of the service that the span belongs to.
-    pub service: String,
+    pub resource: Arc<Resource>,
+    pub scope: Arc<Scope>,
     pub name: String,
-    /// Microseconds since 1970.
-    pub start_us: i64,
-    pub duration_us: i64,
+    /// Nanoseconds since 1970.
+    pub start_ns: i64,
+    pub duration_ns: i64,
     /// The operation failed.
     pub is_error: bool,
+    /// Somebody decided that it did not fail: OTLP's status OK, which is more than none.
+    pub is_ok: bool,
+    pub status_message: String,
+    /// As in the header `tracestate`.
+    pub trace_state: String,
+    /// As in OTLP: the trace flags of W3C and whether the parent is remote.
+    pub flags: u32,
+    /// Empty for OTLP, whose resource says it.
     pub local: Endpoint,
     pub remote: Option<Endpoint>,
-    /// Microseconds since 1970, and what happened then.
-    pub annotations: Vec<(i64, String)>,
-    pub tags: Vec<(String, String)>,
+    pub attributes: Attributes,
+    pub events: Vec<SpanEvent>,
+    pub links: Vec<SpanLink>,
+}
+
+impl Span {
+    /// Name of the service that the span belongs to.
+    #[must_use]
+    pub fn service(&self) -> &Arc<str> {
+        &self.resource.service
+    }
+
+    /// Microseconds since 1970, rounded down.
+    #[must_use]
+    pub fn start_us(&self) -> i64 {
+        self.start_ns.div_euclid(1000)
+    }
+
+    #[must_use]
+    pub fn duration_us(&self) -> i64 {
+        self.duration_ns / 1000
+    }
+
+    /// The last value of an attribute.
+    #[must_use]
+    pub fn attribute(&self, name: &str) -> Option<&AttributeValue> {
+        self.attributes.iter().rev().find(|(known, _)| &**known == name).map(|(_, value)| value)
+    }
+}
+
+impl AttributeValue {
+    #[must_use]
+    pub fn text(text: &str) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+/// As people write it and search for it; bytes as base64, which is what OTLP's JSON does.
+impl Display for AttributeValue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        use base64::Engine;
+        match self {
+            Self::Text(text) | Self::Json(text) => f.write_str(text),
+            Self::Bool(flag) => flag.fmt(f),
+            Self::Int(number) => number.fmt(f),
+            Self::Double(number) => number.fmt(f),
+            Self::Bytes(bytes) => f.write_str(&base64::engine::general_purpose::STANDARD.encode(bytes)),
+        }
+    }
 }
 
 /// What of a span is not a column.
@@ -76,10 +194,31 @@ struct Body {
     local: Endpoint,
     #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
     remote: Option<Endpoint>,
-    #[serde(rename = "a", default, skip_serializing_if = "Vec::is_empty")]
-    annotations: Vec<(i64, String)>,
-    #[serde(rename = "t", default, skip_serializing_if = "Vec::is_empty")]
-    tags: Vec<(String, String)>,
+    /// Written by the first version: microseconds and texts.
+    #[serde(rename = "a", default, skip_serializing)]
+    annotations: Vec<(i64, Arc<str>)>,
+    #[serde(rename = "t", default, skip_serializing)]
+    tags: Vec<(Arc<str>, Arc<str>)>,
+    #[serde(rename = "ns", default)]
+    start_and_duration_ns: Option<(i64, i64)>,
+    #[serde(rename = "rs", default)]
+    resource: Option<Arc<Resource>>,
+    #[serde(rename = "sc", default)]
+    scope: Arc<Scope>,
+    #[serde(rename = "sm", default, skip_serializing_if = "String::is_empty")]
+    status_message: String,
+    #[serde(rename = "ok", default)]
+    is_ok: bool,
+    #[serde(rename = "fl", default)]
+    flags: u32,
+    #[serde(rename = "ts", default, skip_serializing_if = "String::is_empty")]
+    trace_state: String,
+    #[serde(rename = "at", default)]
+    attributes: Attributes,
+    #[serde(rename = "ev", default)]
+    events: Vec<SpanEvent>,
+    #[serde(rename = "ln", default)]
+    links: Vec<SpanLink>,
 }
 
 impl Span {
@@ -90,23 +229,48 @@ impl Span {
             name: self.name.clone(),
             local: self.local.clone(),
             remote: self.remote.clone(),
-            annotations: self.annotations.clone(),
-            tags: self.tags.clone(),
+            annotations: Vec::new(),
+            tags: Vec::new(),
+            start_and_duration_ns: Some((self.start_ns, self.duration_ns)),
+            resource: Some(self.resource.clone()),
+            scope: self.scope.clone(),
+            status_message: self.status_message.clone(),
+            trace_state: self.trace_state.clone(),
+            is_ok: self.is_ok,
+            flags: self.flags,
+            attributes: self.attributes.clone(),
+            events: self.events.clone(),
+            links: self.links.clone(),
         };
         serde_json::to_vec(&body).expect("a body has only strings and numbers")
     }
 
     /// Fills what the body holds; a body that cannot be read leaves it empty.
     pub(super) fn set_body(&mut self, bytes: &[u8]) {
-        if let Ok(body) = serde_json::from_slice::<Body>(bytes) {
-            self.parent_id = body.parent_id;
-            self.debug = body.debug;
-            self.name = body.name;
-            self.local = body.local;
-            self.remote = body.remote;
-            self.annotations = body.annotations;
-            self.tags = body.tags;
+        let Ok(body) = serde_json::from_slice::<Body>(bytes) else { return };
+        self.parent_id = body.parent_id;
+        self.debug = body.debug;
+        self.name = body.name;
+        self.local = body.local;
+        self.remote = body.remote;
+        if let Some((start_ns, duration_ns)) = body.start_and_duration_ns {
+            (self.start_ns, self.duration_ns) = (start_ns, duration_ns);
         }
+        if let Some(resource) = body.resource {
+            self.resource = resource;
+        }
+        self.scope = body.scope;
+        self.status_message = body.status_message;
+        self.trace_state = body.trace_state;
+        self.is_ok = body.is_ok;
+        self.flags = body.flags;
+        self.attributes = body.tags.into_iter().map(|(name, value)| (name, AttributeValue::Text(value))).collect();
+        self.attributes.extend(body.attributes);
+        let event =
+            |(at_us, name): (i64, Arc<str>)| SpanEvent { at_ns: at_us.saturating_mul(1000), name, attributes: Vec::new() };
+        self.events = body.annotations.into_iter().map(event).collect();
+        self.events.extend(body.events);
+        self.links = body.links;
     }
 
     /// The column `kind`.
@@ -125,6 +289,10 @@ const SHARED: i64 = 8;
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde asks for a reference
 fn is_zero(port: &u16) -> bool {
     *port == 0
+}
+
+fn is_empty(text: &str) -> bool {
+    text.is_empty()
 }
 
 /// What traces are looked for. Every condition must hold, all but the time in one span.

@@ -1,10 +1,11 @@
 //! Finds spans: by trace, and traces by what one of their spans looks like.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::database::{Database, Row, Transaction, Value};
 use super::schema::{Dialect, Family, slices_between};
-use super::{Span, StoreError, TraceQuery};
+use super::{Resource, Span, StoreError, TraceQuery};
 
 /// Spans of one trace that are answered; a larger trace is cut.
 const TRACE_SPANS_MAX: usize = 10_000;
@@ -81,7 +82,7 @@ async fn spans_of(
         let rows = transaction.fetch(&sql, vec![Value::Blob(trace_id.to_vec())]).await?;
         spans.extend(rows.iter().map(|row| span_of(row, services)));
     }
-    spans.sort_by_key(|span| (span.start_us, span.id, span.kind, span.shared));
+    spans.sort_by_key(|span| (span.start_ns, span.id, span.kind, span.shared));
     spans.truncate(TRACE_SPANS_MAX);
     Ok(spans)
 }
@@ -95,10 +96,13 @@ fn span_of(row: &Row, services: &HashMap<i64, String>) -> Span {
     let mut span = Span {
         trace_id: row.blob(0).try_into().unwrap_or_default(),
         id: row.blob(1).try_into().unwrap_or_default(),
-        start_us: row.int(3),
-        duration_us: row.int(4),
+        start_ns: row.int(3).saturating_mul(1000),
+        duration_ns: row.int(4).saturating_mul(1000),
         is_error: row.int(5) != 0,
-        service: services.get(&row.int(7)).cloned().unwrap_or_default(),
+        resource: Arc::new(Resource {
+            service: services.get(&row.int(7)).map(|name| Arc::from(name.as_str())).unwrap_or_default(),
+            ..Resource::default()
+        }),
         ..Span::default()
     };
     span.set_kind(row.int(2));
@@ -185,12 +189,11 @@ fn and(sql: &mut String, values: &mut Vec<Value>, condition: &str, value: i64) {
 
 /// What only the body can decide.
 fn matches(span: &Span, query: &TraceQuery) -> bool {
-    let tags: BTreeMap<&str, &str> = span.tags.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let has = |(name, value): &(String, Option<String>)| match value {
-        Some(value) => tags.get(name.as_str()) == Some(&value.as_str()),
-        None => tags.contains_key(name.as_str()) || span.annotations.iter().any(|(_, text)| text == name),
+        Some(value) => span.attribute(name).is_some_and(|found| found.to_string() == *value),
+        None => span.attribute(name).is_some() || span.events.iter().any(|event| *event.name == **name),
     };
     query.name.as_ref().is_none_or(|name| *name == span.name)
-        && query.remote_service.as_ref().is_none_or(|name| span.remote.as_ref().is_some_and(|remote| remote.service == *name))
+        && query.remote_service.as_ref().is_none_or(|name| span.remote.as_ref().is_some_and(|remote| *remote.service == **name))
         && query.annotations.iter().all(has)
 }

@@ -14,15 +14,15 @@ pub(super) async fn insert<D: Database>(writing: &mut Writing<'_, D>, spans: &[S
     let mut slices: BTreeMap<Slice, Vec<Value>> = BTreeMap::new();
     for span in spans {
         let slice = slice_of(span);
-        let service_id = service_id(writing, &span.service, slice.to_s()).await?;
+        let service_id = service_id(writing, span.service(), slice.to_s()).await?;
         let operation_id = operation_id(writing, service_id, &span.name, slice.to_s()).await?;
         slices.entry(slice).or_default().extend([
             Value::Blob(span.trace_id.to_vec()),
             Value::Blob(span.id.to_vec()),
             span.kind_number().into(),
             service_id.into(),
-            span.start_us.into(),
-            span.duration_us.into(),
+            span.start_us().into(),
+            span.duration_us().into(),
             operation_id.into(),
             i64::from(span.is_error).into(),
             Value::Blob(span.body()),
@@ -38,7 +38,7 @@ pub(super) async fn insert<D: Database>(writing: &mut Writing<'_, D>, spans: &[S
 
 /// The slice that a span belongs to.
 pub(super) fn slice_of(span: &Span) -> Slice {
-    Family::Span.slice_at(span.start_us.div_euclid(1_000_000))
+    Family::Span.slice_at(span.start_ns.div_euclid(1_000_000_000))
 }
 
 async fn service_id<D: Database>(writing: &mut Writing<'_, D>, name: &str, until_s: i64) -> Result<i64, StoreError> {

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::store::{Endpoint, Span, SpanKind};
+use crate::store::{AttributeValue, Attributes, Endpoint, Resource, Span, SpanEvent, SpanKind};
 
 /// Tags of one span; annotations as well.
 const ENTRIES_MAX: usize = 256;
@@ -89,7 +90,10 @@ pub fn decode(value: Value, now_us: i64, oldest_us: i64) -> Result<Span, Reason>
         return Err("bad_duration");
     }
     let local = endpoint(span.local_endpoint.unwrap_or_default());
-    let tags = tags(span.tags.unwrap_or_default())?;
+    let attributes = tags(span.tags.unwrap_or_default())?;
+    let is_failure = |(name, value): &(Arc<str>, AttributeValue)| {
+        &**name == "error" && !matches!(value, AttributeValue::Text(text) if &**text == "false")
+    };
     let decoded = Span {
         trace_id,
         id,
@@ -97,17 +101,18 @@ pub fn decode(value: Value, now_us: i64, oldest_us: i64) -> Result<Span, Reason>
         kind: kind(span.kind.as_deref())?,
         shared: span.shared.unwrap_or(false),
         debug: span.debug.unwrap_or(false),
-        service: local.service.clone(),
+        resource: Arc::new(Resource { service: Arc::clone(&local.service), ..Resource::default() }),
         name: span.name.unwrap_or_default(),
-        start_us,
-        duration_us,
-        is_error: tags.iter().any(|(name, value)| name == "error" && value != "false"),
+        start_ns: start_us.checked_mul(1000).ok_or("in_future")?,
+        duration_ns: duration_us.checked_mul(1000).ok_or("bad_duration")?,
+        is_error: attributes.iter().any(is_failure),
         local,
         remote: span.remote_endpoint.map(endpoint).filter(|remote| *remote != Endpoint::default()),
-        annotations: annotations(span.annotations.unwrap_or_default())?,
-        tags,
+        events: annotations(span.annotations.unwrap_or_default())?,
+        attributes,
+        ..Span::default()
     };
-    let names = [&decoded.name, &decoded.service];
+    let names: [&str; 2] = [&decoded.name, decoded.service()];
     if names.iter().any(|name| name.len() > NAME_BYTES_MAX) { Err("too_large") } else { Ok(decoded) }
 }
 
@@ -146,13 +151,13 @@ fn kind(word: Option<&str>) -> Result<SpanKind, Reason> {
 fn endpoint(endpoint: ZipkinEndpoint) -> Endpoint {
     let parse = |text: Option<String>| text.and_then(|text| text.parse::<IpAddr>().ok());
     Endpoint {
-        service: endpoint.service_name.unwrap_or_default(),
+        service: endpoint.service_name.unwrap_or_default().into(),
         ip: parse(endpoint.ipv4).or_else(|| parse(endpoint.ipv6)),
         port: endpoint.port.and_then(|port| u16::try_from(port).ok()).unwrap_or(0),
     }
 }
 
-fn tags(tags: BTreeMap<String, Value>) -> Result<Vec<(String, String)>, Reason> {
+fn tags(tags: BTreeMap<String, Value>) -> Result<Attributes, Reason> {
     if tags.len() > ENTRIES_MAX {
         return Err("too_large");
     }
@@ -165,35 +170,49 @@ fn tags(tags: BTreeMap<String, Value>) -> Result<Vec<(String, String)>, Reason> 
                 _ => return Err("bad_span"),
             };
             let is_long = name.len() > NAME_BYTES_MAX || value.len() > VALUE_BYTES_MAX;
-            if is_long { Err("too_large") } else { Ok((name, value)) }
+            if is_long { Err("too_large") } else { Ok((name.into(), AttributeValue::Text(value.into()))) }
         })
         .collect()
 }
 
-fn annotations(annotations: Vec<ZipkinAnnotation>) -> Result<Vec<(i64, String)>, Reason> {
+fn annotations(annotations: Vec<ZipkinAnnotation>) -> Result<Vec<SpanEvent>, Reason> {
     let is_long = annotations.iter().any(|annotation| annotation.value.len() > VALUE_BYTES_MAX);
     if annotations.len() > ENTRIES_MAX || is_long {
         return Err("too_large");
     }
-    Ok(annotations.into_iter().map(|annotation| (annotation.timestamp, annotation.value)).collect())
+    let event = |annotation: ZipkinAnnotation| SpanEvent {
+        // A time that makes no sense is kept as the nearest that can be.
+        at_ns: annotation.timestamp.saturating_mul(1000),
+        name: annotation.value.into(),
+        attributes: Vec::new(),
+    };
+    Ok(annotations.into_iter().map(event).collect())
 }
 
 impl From<Span> for ZipkinSpan {
     fn from(span: Span) -> Self {
         // Zipkin gives back ids as short as they were sent.
         let trace_id = if span.trace_id[..8] == [0; 8] { hex(&span.trace_id[8..]) } else { hex(&span.trace_id) };
-        let annotations: Vec<_> =
-            span.annotations.into_iter().map(|(timestamp, value)| ZipkinAnnotation { timestamp, value }).collect();
-        let tags: BTreeMap<_, _> = span.tags.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
+        let local = local_endpoint(&span);
+        let annotation =
+            |event: SpanEvent| ZipkinAnnotation { timestamp: event.at_ns.div_euclid(1000), value: event.name.to_string() };
+        let annotations: Vec<_> = span.events.into_iter().map(annotation).collect();
+        let text = |(name, value): (Arc<str>, AttributeValue)| (name.to_string(), Value::String(value.to_string()));
+        let (start_us, duration_us) = (span.start_ns.div_euclid(1000), span.duration_ns / 1000);
+        let mut tags: BTreeMap<_, _> = span.attributes.into_iter().map(text).collect();
+        if span.is_error {
+            // OTLP tells it by the status.
+            tags.entry("error".to_owned()).or_insert(Value::String(span.status_message));
+        }
         Self {
             trace_id,
             parent_id: span.parent_id.map(|id| hex(&id)),
             id: hex(&span.id),
             kind: kind_word(span.kind).map(str::to_owned),
             name: Some(span.name).filter(|name| !name.is_empty()),
-            timestamp: Some(span.start_us),
-            duration: Some(span.duration_us).filter(|duration| *duration > 0),
-            local_endpoint: Some(wire_endpoint(span.local)).filter(|local| *local != ZipkinEndpoint::default()),
+            timestamp: Some(start_us),
+            duration: Some(duration_us).filter(|duration| *duration > 0),
+            local_endpoint: Some(wire_endpoint(local)).filter(|local| *local != ZipkinEndpoint::default()),
             remote_endpoint: span.remote.map(wire_endpoint),
             annotations: Some(annotations).filter(|annotations| !annotations.is_empty()),
             tags: Some(tags).filter(|tags| !tags.is_empty()),
@@ -201,6 +220,15 @@ impl From<Span> for ZipkinSpan {
             shared: span.shared.then_some(true),
         }
     }
+}
+
+/// OTLP's spans name their service in the resource only.
+fn local_endpoint(span: &Span) -> Endpoint {
+    let mut local = span.local.clone();
+    if local.service.is_empty() {
+        local.service = Arc::clone(span.service());
+    }
+    local
 }
 
 fn kind_word(kind: SpanKind) -> Option<&'static str> {
@@ -220,7 +248,7 @@ fn wire_endpoint(endpoint: Endpoint) -> ZipkinEndpoint {
         None => (None, None),
     };
     ZipkinEndpoint {
-        service_name: Some(endpoint.service).filter(|name| !name.is_empty()),
+        service_name: Some(endpoint.service.to_string()).filter(|name| !name.is_empty()),
         ipv4,
         ipv6,
         port: Some(i64::from(endpoint.port)).filter(|port| *port != 0),
@@ -264,7 +292,7 @@ mod tests {
     fn a_span_of_envoy_comes_back_as_it_was() {
         let span = decode(envoys(), NOW_US, 0).unwrap();
         assert_eq!(span.trace_id, *b"\xab\x8e\x27\x14\x95\x71\x01\x07\x4c\x70\x05\x22\x4e\x6f\xd5\x02");
-        assert_eq!((span.kind, span.service.as_str(), span.is_error), (SpanKind::Client, "productpage.bookinfo", false));
+        assert_eq!((span.kind, &**span.service(), span.is_error), (SpanKind::Client, "productpage.bookinfo", false));
         let mut expected = envoys();
         expected["localEndpoint"] = json!({"serviceName":"productpage.bookinfo","ipv4":"192.0.2.2"});
         assert_eq!(serde_json::to_value(ZipkinSpan::from(span)).unwrap(), expected);
@@ -297,7 +325,7 @@ mod tests {
     #[test]
     fn what_is_missing_is_filled_in() {
         let span = decode(json!({"traceId":"1","id":"2","parentId":"2"}), NOW_US, 0).unwrap();
-        assert_eq!((span.start_us, span.duration_us, span.parent_id, span.service.as_str()), (NOW_US, 0, None, ""));
+        assert_eq!((span.start_us(), span.duration_us(), span.parent_id, &**span.service()), (NOW_US, 0, None, ""));
         assert!(with("tags", json!({"error": true})).unwrap().is_error);
         assert!(!with("tags", json!({"error": "false"})).unwrap().is_error);
     }
