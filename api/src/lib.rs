@@ -11,3 +11,4 @@ pub mod proxy;
 pub mod session;
 pub mod status;
 pub mod timeline;
+pub mod trace;
