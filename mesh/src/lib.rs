@@ -7,7 +7,7 @@ pub mod finding;
 mod fixture;
 pub mod hosts;
 pub mod identity;
-mod nearest;
+pub mod nearest;
 pub mod references;
 pub mod registry;
 pub mod route;

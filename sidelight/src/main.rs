@@ -2,8 +2,10 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
-    sidelight::run(sidelight::cli::Cli::parse())
+    let arguments: Vec<_> = std::env::args_os().collect();
+    match sidelight::serve::config_file::parse(&arguments) {
+        Ok(cli) => sidelight::run(cli),
+        Err(exit) => sidelight::exit::code(Err(exit)),
+    }
 }

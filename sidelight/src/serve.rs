@@ -1,6 +1,7 @@
 //! The commands that run until they are told to stop.
 
 pub mod collector;
+pub mod config_file;
 pub mod folder;
 pub mod sidecar;
 

@@ -22,6 +22,12 @@ const TOKEN_BYTES_MIN: usize = 16;
 
 #[derive(Clone, Debug, Args)]
 pub struct CollectorArgs {
+    /// File with settings, named as the flags are; flags and environment overrule it
+    #[arg(long, env = "SIDELIGHT_CONFIG", value_name = "FILE.yaml")]
+    pub config: Option<PathBuf>,
+    /// Print every setting with its default, as a file for --config, and stop
+    #[arg(long)]
+    pub print_config: bool,
     /// Dashboard and APIs
     #[arg(long, env = "SIDELIGHT_LISTEN", default_value = "127.0.0.1:20001", value_name = "IP:PORT")]
     pub listen: SocketAddr,
@@ -86,6 +92,9 @@ pub enum Auth {
 
 /// Serves until `stop`, then scrapes a last time and closes the database.
 pub async fn run(args: CollectorArgs, stop: CancellationToken) -> Result<(), Exit> {
+    if args.print_config {
+        return Ok(print(&super::config_file::sample())?);
+    }
     let settings = args.settings(|name| std::env::var_os(name).map(PathBuf::from))?;
     let token_in = match &settings.auth {
         AuthSettings::TokenIn(folder) => Some(folder.join(TOKEN_FILE)),
