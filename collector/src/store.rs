@@ -16,6 +16,7 @@ mod postgres;
 mod read;
 mod retention;
 pub mod revisions;
+pub mod sample;
 mod schema;
 mod series;
 mod span;
