@@ -12,6 +12,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::control::ControlMetrics;
+use crate::ingest::door::DoorMetrics;
 use crate::store::Counts;
 
 /// Seconds; from a commit on a fast disk to one that a person notices.
@@ -44,6 +45,7 @@ pub struct OwnMetrics {
     slices_dropped: Counter,
     started_at: Gauge<f64, AtomicU64>,
     control: ControlMetrics,
+    doors: DoorMetrics,
 }
 
 impl Default for OwnMetrics {
@@ -62,6 +64,7 @@ impl Default for OwnMetrics {
             slices_dropped: Counter::default(),
             started_at: Gauge::default(),
             control: ControlMetrics::default(),
+            doors: DoorMetrics::default(),
         };
         metrics.register();
         metrics.started_at.set(crate::clock::now_ms() as f64 / 1000.0);
@@ -102,6 +105,7 @@ impl OwnMetrics {
         registry.register("store_edges", "Edges in the dictionary", self.edges.clone());
         registry.register("store_slices_dropped", "Time slices dropped by retention", self.slices_dropped.clone());
         self.control.register(registry);
+        self.doors.register(registry);
         registry.register_with_unit("start_time", "When this process started", Unit::Seconds, self.started_at.clone());
     }
 
@@ -109,6 +113,12 @@ impl OwnMetrics {
     #[must_use]
     pub fn control(&self) -> ControlMetrics {
         self.control.clone()
+    }
+
+    /// Those that the doors count by themselves.
+    #[must_use]
+    pub fn doors(&self) -> DoorMetrics {
+        self.doors.clone()
     }
 
     /// OpenMetrics text.

@@ -1,10 +1,12 @@
 //! Turns what came in through the doors into what is stored: counters into rollups, in transactions of one writer.
 
 mod delta;
+mod intake;
 mod observation;
 mod spread;
 mod writer;
 
 pub use delta::{Basis, Comparison, Knowledge, TargetState, compare, lacks_the_proxy};
+pub use intake::Intake;
 pub use observation::{Observation, Refusal, Room, SERIES_PER_TARGET_MAX};
 pub use writer::{WriteError, Writer, WriterHandle};

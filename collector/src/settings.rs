@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::ingest::door::DoorSettings;
 use crate::store::{Family, Retention};
 use crate::web::auth::Token;
 
@@ -21,6 +22,12 @@ pub struct Settings {
     pub zipkin: SocketAddr,
     /// ADS.
     pub xds: SocketAddr,
+    /// OTLP over gRPC, and Envoy's access log service; closed without it.
+    pub otlp_grpc: Option<SocketAddr>,
+    /// OTLP over HTTP; closed without it.
+    pub otlp_http: Option<SocketAddr>,
+    /// Limits and guards of the doors.
+    pub doors: DoorSettings,
     pub database: Database,
     pub auth: AuthSettings,
     /// Names besides addresses and `localhost` under which the dashboard may be called where nobody logs in.
@@ -84,7 +91,7 @@ impl std::fmt::Debug for Database {
 }
 
 impl Settings {
-    /// The standard ports on loopback, no login, everything else as by default.
+    /// The standard ports on loopback, no login, OTLP closed, everything else as by default.
     #[must_use]
     pub fn new(database: Database) -> Self {
         let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
@@ -92,6 +99,9 @@ impl Settings {
             listen: local(20001),
             zipkin: local(9411),
             xds: local(15010),
+            otlp_grpc: None,
+            otlp_http: None,
+            doors: DoorSettings::default(),
             database,
             auth: AuthSettings::None,
             hosts: Vec::new(),
@@ -108,6 +118,7 @@ impl Settings {
     pub fn validate(&self) -> Result<(), SettingsMistakes> {
         let mut mistakes = Vec::new();
         self.check_addresses(&mut mistakes);
+        self.doors.check(&mut mistakes);
         self.check_scraping(&mut mistakes);
         self.check_retention(&mut mistakes);
         if !(0.0..=100.0).contains(&self.trace_sampling_percent) {
@@ -122,7 +133,9 @@ impl Settings {
     }
 
     fn check_addresses(&self, mistakes: &mut Vec<String>) {
-        let doors = [("dashboard", self.listen), ("Zipkin's door", self.zipkin), ("ADS", self.xds)];
+        let mut doors = vec![("dashboard", self.listen), ("Zipkin's door", self.zipkin), ("ADS", self.xds)];
+        doors.extend(self.otlp_grpc.map(|address| ("OTLP over gRPC", address)));
+        doors.extend(self.otlp_http.map(|address| ("OTLP over HTTP", address)));
         for (index, (name, address)) in doors.iter().enumerate() {
             for (other, taken) in &doors[..index] {
                 if address == taken && address.port() != 0 {

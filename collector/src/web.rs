@@ -30,7 +30,7 @@ use self::auth::Auth;
 pub use self::guard::{HostPolicy, warn_if_exposed};
 pub use self::mesh::MeshSource;
 pub use self::parts::{StatusFacts, WebParts};
-pub use self::serve::serve;
+pub use self::serve::{Transport, serve, serve_over};
 
 /// Bytes of a request's body, unless a route says otherwise.
 pub const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;

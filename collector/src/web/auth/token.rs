@@ -12,7 +12,7 @@ pub const TOKEN_FILE: &str = "token";
 const TOKEN_CHARS_MIN: usize = 16;
 
 /// Compared by hash, in constant time. Its `Debug` does not show it.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Token {
     hash: blake3::Hash,
 }

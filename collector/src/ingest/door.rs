@@ -1,0 +1,175 @@
+//! What all doors share: limits, decompression, who may come in, and counts that add up.
+
+mod body;
+mod budget;
+mod limits;
+mod metrics;
+mod rate;
+mod refusal;
+mod security;
+mod settings;
+mod tls;
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::pipeline::Intake;
+use crate::store::Counts;
+
+pub use self::body::{BODY_TIME_MAX, Body, Encoding, decode_body};
+pub use self::budget::{Budget, Held};
+pub use self::limits::DoorLimits;
+pub use self::metrics::DoorMetrics;
+pub use self::rate::Rate;
+pub use self::refusal::{Kind, Reason, Refusal, RpcStatus};
+pub use self::security::{BearerTokens, DoorSecurity, Guard, SecurityError, SecuritySettings, TOKEN_CHARS_MIN, require_token};
+pub use self::settings::DoorSettings;
+pub use self::tls::{Tls, TlsError, TlsFiles};
+
+/// One way in. Cheap to clone; all clones share limits and counts.
+#[derive(Clone)]
+pub struct Door {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    name: &'static str,
+    limits: DoorLimits,
+    requests: Arc<Semaphore>,
+    decoding: Semaphore,
+    budget: Budget,
+    rate: Rate,
+    intake: Intake,
+    metrics: DoorMetrics,
+}
+
+/// A request that has been let in. Dropped without [`Attempt::settle`], it counts as one item that broke off: so counts
+/// stay true when a client goes away in the middle.
+pub struct Attempt {
+    door: Door,
+    signal: &'static str,
+    is_settled: bool,
+    /// Bytes that this request holds in memory.
+    held: Held,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Door {
+    #[must_use]
+    pub fn new(name: &'static str, limits: DoorLimits, intake: Intake, metrics: DoorMetrics) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let inner = Inner {
+            name,
+            requests: Arc::new(Semaphore::new(limits.in_flight)),
+            decoding: Semaphore::new(cores),
+            budget: Budget::new(limits.bytes_in_flight),
+            rate: Rate::new(limits.rate),
+            limits,
+            intake,
+            metrics,
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.inner.name
+    }
+
+    #[must_use]
+    pub fn limits(&self) -> &DoorLimits {
+        &self.inner.limits
+    }
+
+    #[must_use]
+    pub fn intake(&self) -> &Intake {
+        &self.inner.intake
+    }
+
+    /// Requests that could be let in now.
+    #[must_use]
+    pub fn places(&self) -> usize {
+        self.inner.requests.available_permits()
+    }
+
+    /// Lets a request in, or counts it as one item that was refused.
+    ///
+    /// # Errors
+    /// When too many requests are in the door already.
+    pub fn attempt(&self, signal: &'static str) -> Result<Attempt, Refusal> {
+        let Ok(place) = Arc::clone(&self.inner.requests).try_acquire_owned() else {
+            let refusal = Refusal::busy("too many requests are being read; try again");
+            self.count_refusal(signal, &refusal);
+            return Err(refusal);
+        };
+        self.inner.metrics.entered(self.inner.name);
+        Ok(Attempt { door: self.clone(), signal, is_settled: false, held: self.inner.budget.hold(), _place: place })
+    }
+
+    /// Counts a request whose items are not known as one.
+    pub fn count_refusal(&self, signal: &'static str, refusal: &Refusal) {
+        let mut counts = Counts::default();
+        counts.add(self.inner.name, signal, "received", 1);
+        counts.refuse(self.inner.name, signal, refusal.reason, 1);
+        self.inner.intake.note(&counts);
+    }
+}
+
+impl Attempt {
+    #[must_use]
+    pub fn door(&self) -> &Door {
+        &self.door
+    }
+
+    #[must_use]
+    pub fn signal(&self) -> &'static str {
+        self.signal
+    }
+
+    /// Reads and decompresses a body within the door's limits.
+    ///
+    /// # Errors
+    /// When the body is too large, slow, broken, or not what it says.
+    pub async fn read(&mut self, encoding: Encoding, body: axum::body::Body) -> Result<Body, Refusal> {
+        let inner = &self.door.inner;
+        body::read(encoding, body, &inner.limits, &mut self.held, &inner.decoding).await
+    }
+
+    /// Whether so many items may come in now.
+    ///
+    /// # Errors
+    /// When one request has too many, or the door had too many in a short time.
+    pub fn admit(&self, items: usize) -> Result<(), Refusal> {
+        let inner = &self.door.inner;
+        if items > inner.limits.items {
+            return Err(Refusal::too_many_items(inner.limits.items));
+        }
+        inner.rate.take(items).map_err(Refusal::rate_limited)
+    }
+
+    /// Counts the request as one item that was refused.
+    #[must_use]
+    pub fn refuse(mut self, refusal: Refusal) -> Refusal {
+        self.is_settled = true;
+        self.door.count_refusal(self.signal, &refusal);
+        refusal
+    }
+
+    /// From here on somebody else counts; the place in the door is kept.
+    pub fn settle(&mut self) {
+        self.is_settled = true;
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        self.door.inner.metrics.left(self.door.inner.name);
+        if !self.is_settled {
+            self.door.count_refusal(self.signal, &Refusal::broken_off("the client went away"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
