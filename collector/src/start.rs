@@ -1,11 +1,11 @@
 //! Starts the rooms of a collector in their order, and ends them in the reverse one.
 
+mod forgetting;
 mod stores;
 mod targets;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::http::header;
@@ -23,12 +23,9 @@ use crate::ingest::zipkin::ZipkinDoor;
 use crate::own_metrics::OwnMetrics;
 use crate::pipeline::Writer;
 use crate::settings::{AuthSettings, Settings, SettingsMistakes};
-use crate::store::{Retention, Store, StoreError};
+use crate::store::{Store, StoreError};
 use crate::web::auth::{Auth, TokenError};
 use crate::web::{HostPolicy, StatusFacts, WebParts};
-
-/// How often slices are looked for that are too old.
-const RETENTION_INTERVAL: Duration = Duration::from_secs(600);
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -140,7 +137,7 @@ impl Collector {
         let doors = vec![
             tokio::spawn(crate::web::serve(listeners.dashboard, crate::web::app(parts), stop.doors.clone())),
             tokio::spawn(crate::web::serve(listeners.zipkin, spans, stop.doors.clone())),
-            tokio::spawn(forget(Arc::clone(&store), settings.retention, Arc::clone(&metrics), stop.doors.clone())),
+            tokio::spawn(forgetting::run(Arc::clone(&store), settings.retention, Arc::clone(&metrics), stop.doors.clone())),
         ];
         info!(dashboard = %addresses.dashboard, zipkin = %addresses.zipkin, xds = %addresses.xds, "ready");
         Ok(Self { addresses, store, control, metrics, statuses, stop, tasks: Tasks { scraping, doors, writing } })
@@ -259,21 +256,4 @@ fn api(control: &ControlPlane, store: &Arc<dyn Store>, zipkin: &ZipkinDoor, metr
         .merge(zipkin.writes())
         .merge(zipkin.reads())
         .route("/metrics", get(own))
-}
-
-/// Drops what is too old, now and then.
-async fn forget(store: Arc<dyn Store>, retention: Retention, metrics: Arc<OwnMetrics>, stop: CancellationToken) {
-    loop {
-        match store.drop_old(&retention, now_ms()).await {
-            Ok(slices) if slices.is_empty() => {}
-            Ok(slices) => {
-                metrics.dropped_slices(slices.len());
-                info!(slices = slices.len(), "dropped what is older than it has to be kept");
-            }
-            Err(error) => warn!(error = &error as &dyn std::error::Error, "failed to drop what is too old"),
-        }
-        if stop.run_until_cancelled(tokio::time::sleep(RETENTION_INTERVAL)).await.is_none() {
-            return;
-        }
-    }
 }

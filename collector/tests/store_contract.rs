@@ -9,7 +9,7 @@ use std::time::Duration;
 use sidelight_collector::store::Window;
 use sidelight_collector::store::{
     AttributeValue, Counts, Edge, EdgeLabels, Family, Histogram, Resource, Retention, ScrapeBatch, Span, SpanEvent, SpanKind,
-    Totals, TraceQuery, WriteBatch, in_namespaces,
+    Store, Totals, TraceQuery, WriteBatch, in_namespaces,
 };
 use support::place::Place;
 
@@ -26,6 +26,8 @@ on_both!(
     series_have_steps_and_groups,
     retention_drops_slices_and_coarser_steps_answer,
     a_gone_series_is_forgotten,
+    unused_edges_are_forgotten,
+    an_edge_that_is_forgotten_while_it_is_written_is_there,
     spans_are_stored_once,
     traces_are_found,
     counts_are_exact,
@@ -199,6 +201,61 @@ async fn retention_drops_slices_and_coarser_steps_answer(place: &Place) {
     late.added = vec![(T, edge.clone(), totals(1))];
     store.write(&one(late)).await.unwrap();
     assert_eq!(store.edges(window(T, T + 60), None).await.unwrap().edges[0].totals.requests, 2);
+}
+
+/// Far behind everything that is written here.
+const LATER_MS: i64 = (T + 60 * 86_400) * 1000;
+
+/// Drops all rollups and targets, and what then is named by nothing.
+async fn forget_everything(store: &dyn Store) -> u64 {
+    let short = Duration::from_secs(3600);
+    let mut retention = Retention::default();
+    (retention.fine, retention.minutes, retention.hours) = (short, short, short);
+    store.drop_old(&retention, LATER_MS).await.unwrap();
+    store.forget_edges(4_000_000_000_000).await.unwrap()
+}
+
+async fn unused_edges_are_forgotten(place: &Place) {
+    let (store, other) = (place.open().await, place.open().await);
+    let (a, b) = (edge("bookinfo", "reviews-v1", "200"), edge("bookinfo", "reviews-v2", "200"));
+    store.write(&one(scrape(0, T, &a, 5, 5))).await.unwrap();
+    store.write(&one(scrape(1, T + 15, &b, 5, 5))).await.unwrap();
+    assert_eq!(other.known_edges().await.unwrap().len(), 2);
+    assert_eq!(store.forget_edges(4_000_000_000_000).await.unwrap(), 0, "both are in rollups");
+    assert_eq!(forget_everything(&*store).await, 2);
+    assert_eq!((store.known_edges().await.unwrap().len(), store.edge_count()), (0, 0));
+    assert!(!store.knows_edge(&a.labels));
+    // The other collector still holds the ids in memory, and needs one of them.
+    assert!(other.knows_edge(&a.labels));
+    other.write(&one(scrape(0, T, &a, 7, 7))).await.unwrap();
+    let answer = store.edges(window(T, T + 10), None).await.unwrap();
+    assert_eq!((answer.edges.len(), answer.edges[0].totals.requests), (1, 7));
+    assert_eq!(answer.edges[0].labels, a.labels);
+    assert_eq!(other.known_edges().await.unwrap(), std::slice::from_ref(&a.labels));
+    assert_eq!((other.edge_count(), other.knows_edge(&b.labels)), (1, false));
+}
+
+async fn an_edge_that_is_forgotten_while_it_is_written_is_there(place: &Place) {
+    let (store, other) = (place.open().await, place.open().await);
+    let edges: Vec<Arc<Edge>> = (0..12).map(|number| edge("bookinfo", &format!("w-{number}"), "200")).collect();
+    for (version, edge) in edges.iter().enumerate() {
+        assert_eq!(store.write(&one(scrape(0, T, edge, 1, 1))).await.unwrap().scrapes, [Some(1)]);
+        other.known_edges().await.unwrap();
+        // Its series goes with the target, its rollups with the slices; then both at once.
+        let (forgotten, written) = tokio::join!(forget_everything(&*store), async {
+            tokio::time::sleep(Duration::from_millis(version as u64)).await;
+            let mut again = scrape(0, T, edge, 1, 1);
+            again.target = format!("target-{version}").into();
+            again.scraped_at_ms = LATER_MS;
+            again.added[0].0 = LATER_MS / 1000;
+            other.write(&one(again)).await.unwrap()
+        });
+        assert!(forgotten <= 1);
+        assert_eq!(written.scrapes, [Some(1)]);
+        let answer = store.edges(window(LATER_MS / 1000, LATER_MS / 1000 + 10), None).await.unwrap();
+        assert_eq!(answer.edges.len(), version + 1, "after edge {version}");
+        assert_eq!(store.target(&format!("target-{version}")).await.unwrap().unwrap().counters.len(), 1);
+    }
 }
 
 async fn a_gone_series_is_forgotten(place: &Place) {

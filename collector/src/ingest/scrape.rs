@@ -13,6 +13,7 @@ use sidelight_api::proxy::Scrape;
 
 pub use files::{FileTargetsError, parse_targets, watch_file};
 pub use scheduler::{Scheduler, TARGETS_MAX};
+pub use task::EDGES_MAX;
 
 /// Somebody to scrape.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,24 +2,32 @@
 //!
 //! Invariant: the sum of everything added equals the counters, over resets, restarts of the proxy, restarts of the
 //! collector and gaps. What was counted before anybody watched (the baseline) is the only thing left out.
+//!
+//! A process that tells its age alone (Envoy) is known by it: the age must have grown by the time that passed. Time that
+//! passed is measured by the steady clock, because the wall's may be set meanwhile, here or at the proxy.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::observation::{Observation, Series};
 use super::spread::{difference, is_nothing, spread};
+use crate::clock::Moment;
 use crate::store::{Edge, EdgeLabels, ScrapeBatch, StoredTarget, Totals};
 
 /// A process up to this age is taken as new when it is first seen, even if it started before the store did.
 const YOUNG_S: f64 = 90.0;
 /// A proxy's uptime may be this stale: Envoy renews it every five seconds, and a scrape takes a while.
 const UPTIME_SLACK_S: f64 = 10.0;
+/// Both clocks measure the same time, unless one was set or slept; rounding and slewing stay below this.
+const CLOCKS_AGREE_S: f64 = 1.0;
 
 /// What the last stored scrape saw.
 #[derive(Clone, Debug, Default)]
 pub struct TargetState {
     pub version: i64,
     pub scraped_at_ms: i64,
+    /// The same moment on the steady clock of this process; `None` when another one scraped.
+    pub steady_ms: Option<i64>,
     pub uptime_s: Option<f64>,
     pub started_at_s: Option<f64>,
     pub series: Series,
@@ -30,6 +38,7 @@ impl From<StoredTarget> for TargetState {
         Self {
             version: stored.version,
             scraped_at_ms: stored.scraped_at_ms,
+            steady_ms: None,
             uptime_s: stored.uptime_s,
             started_at_s: stored.started_at_s,
             series: stored.counters.into_iter().map(|(edge, totals)| (edge.labels.clone(), (edge, totals))).collect(),
@@ -79,10 +88,11 @@ pub fn lacks_the_proxy(last: Option<&TargetState>, seen: &Observation) -> bool {
 
 /// Compares; takes no notice of time but what it is told.
 #[must_use]
-pub fn compare(last: Option<&TargetState>, seen: Observation, scraped_at_ms: i64, knowledge: Knowledge) -> Comparison {
+pub fn compare(last: Option<&TargetState>, seen: Observation, at: Moment, knowledge: Knowledge) -> Comparison {
+    let scraped_at_ms = at.wall_ms;
     let basis = match last {
         None => first_sight(&seen, scraped_at_ms, knowledge),
-        Some(last) if is_restarted(last, &seen, scraped_at_ms) => {
+        Some(last) if is_restarted(last, &seen, at) => {
             let since_ms = started_at_ms(&seen, scraped_at_ms).unwrap_or(i64::MIN).max(last.scraped_at_ms);
             Basis::Zero { since_ms: Some(since_ms) }
         }
@@ -120,6 +130,7 @@ pub fn compare(last: Option<&TargetState>, seen: Observation, scraped_at_ms: i64
     let next = TargetState {
         version: batch.version + 1,
         scraped_at_ms,
+        steady_ms: Some(at.steady_ms),
         uptime_s: seen.uptime_s,
         started_at_s: seen.started_at_s,
         series: seen.series,
@@ -147,19 +158,31 @@ fn started_at_ms(seen: &Observation, scraped_at_ms: i64) -> Option<i64> {
 }
 
 /// Whether another process answers than last time.
-fn is_restarted(last: &TargetState, seen: &Observation, scraped_at_ms: i64) -> bool {
+fn is_restarted(last: &TargetState, seen: &Observation, at: Moment) -> bool {
     if let (Some(before), Some(now)) = (last.started_at_s, seen.started_at_s) {
         return (before - now).abs() > 1e-3;
     }
     if let (Some(before), Some(now)) = (last.uptime_s, seen.uptime_s) {
-        let elapsed_s = (scraped_at_ms - last.scraped_at_ms) as f64 / 1000.0;
-        return now < before || now + UPTIME_SLACK_S < before + elapsed_s;
+        return !has_grown(before, now, last, at);
     }
     // Without an age one counter that went back tells of all.
     let went_back = |(labels, (_, now)): (&Arc<EdgeLabels>, &(Arc<Edge>, Totals))| {
         last.series.get(labels).is_some_and(|(_, before)| is_reset(now, before))
     };
     seen.series.iter().any(went_back)
+}
+
+/// Whether an age is that of the process that told the age before.
+fn has_grown(before_s: f64, now_s: f64, last: &TargetState, at: Moment) -> bool {
+    let wall_s = (at.wall_ms - last.scraped_at_ms) as f64 / 1000.0;
+    // After a restart of the collector the wall's clock is all there is.
+    let steady_s = last.steady_ms.map_or(wall_s, |steady_ms| (at.steady_ms - steady_ms) as f64 / 1000.0);
+    if (wall_s - steady_s).abs() <= CLOCKS_AGREE_S {
+        return now_s >= before_s && now_s + UPTIME_SLACK_S >= before_s + steady_s;
+    }
+    // A clock was set, or the machine slept. Envoy takes its age from the clock of its own machine: it grew by the one
+    // time or by the other, and that of a new process by neither.
+    [wall_s, steady_s].iter().any(|elapsed_s| (now_s - before_s - elapsed_s).abs() <= UPTIME_SLACK_S)
 }
 
 /// A proxy may also forget single series, which then begin anew.

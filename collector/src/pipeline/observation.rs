@@ -151,7 +151,7 @@ impl Observation {
 /// How many edges may be taken.
 #[derive(Clone, Copy)]
 pub struct Room<'a> {
-    /// Whether the target had the edge at the last scrape; such edges always have room.
+    /// Whether the target had the edge at the last scrape, or the dictionary has it; such edges always have room.
     pub is_known: &'a dyn Fn(&EdgeLabels) -> bool,
     /// Edges that the store's dictionary can still take.
     pub new_edges: usize,

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use parking_lot::Mutex;
 
+use super::EdgeLabels;
 use super::batch::Edge;
 use super::schema::Slice;
 
@@ -21,11 +22,40 @@ pub(super) struct Caches {
     newest_ms: AtomicI64,
 }
 
-#[derive(Default)]
+/// The edges of one generation of the dictionary.
 struct Edges {
+    /// Without the retired ones: to use one of those, it has to be brought back first.
     by_hash: HashMap<[u8; 16], i64>,
     by_id: HashMap<i64, Arc<Edge>>,
+    labels: HashSet<Arc<EdgeLabels>>,
     last_id: i64,
+    generation: i64,
+}
+
+impl Default for Edges {
+    fn default() -> Self {
+        // Older than any that the database has: the first look reads everything.
+        let (by_hash, by_id, labels) = Default::default();
+        Self { by_hash, by_id, labels, last_id: 0, generation: -1 }
+    }
+}
+
+impl Edges {
+    fn add(&mut self, row: EdgeRow) {
+        self.last_id = self.last_id.max(row.id);
+        self.labels.insert(row.edge.labels.clone());
+        if !row.is_retired {
+            self.by_hash.insert(*row.edge.hash(), row.id);
+        }
+        self.by_id.insert(row.id, row.edge);
+    }
+}
+
+/// An edge as the dictionary has it.
+pub(super) struct EdgeRow {
+    pub id: i64,
+    pub edge: Arc<Edge>,
+    pub is_retired: bool,
 }
 
 #[derive(Clone, Default)]
@@ -59,12 +89,32 @@ impl Caches {
         self.edges.lock().last_id
     }
 
-    pub fn add_edges(&self, added: Vec<(i64, Arc<Edge>)>) {
+    /// Whether the dictionary has an edge with these labels.
+    pub fn knows(&self, labels: &EdgeLabels) -> bool {
+        self.edges.lock().labels.contains(labels)
+    }
+
+    /// Of the dictionary that is held here.
+    pub fn edge_generation(&self) -> i64 {
+        self.edges.lock().generation
+    }
+
+    /// Takes what was read or written at a generation of the dictionary; nothing when another one is held by now, because
+    /// ids of that time may be gone.
+    pub fn add_edges(&self, generation: i64, added: Vec<EdgeRow>) {
         let mut edges = self.edges.lock();
-        for (id, edge) in added {
-            edges.by_hash.insert(*edge.hash(), id);
-            edges.by_id.insert(id, edge);
-            edges.last_id = edges.last_id.max(id);
+        if edges.generation == generation {
+            added.into_iter().for_each(|row| edges.add(row));
+        }
+    }
+
+    /// Takes the whole dictionary, unless a younger one is held.
+    pub fn replace_edges(&self, generation: i64, all: Vec<EdgeRow>) {
+        let mut younger = Edges { generation, ..Edges::default() };
+        all.into_iter().for_each(|row| younger.add(row));
+        let mut edges = self.edges.lock();
+        if generation > edges.generation {
+            *edges = younger;
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::batch::Edge;
+use super::caches::EdgeRow;
 use super::database::{Database, Row, Transaction};
 use super::schema::Dialect;
 use super::write::parse_bounds;
@@ -12,25 +13,73 @@ use super::{EdgeLabels, StoreError};
 /// How far the ids of edges may have been committed out of order by other collectors.
 const EDGE_IDS_OVERLAP: i64 = 1_000;
 
-/// Reads the edges that the cache does not have yet.
+/// Held shared by whoever writes ids of edges, and alone by whoever retires edges.
+const EDGE_IDS_LOCK: i64 = 20_002;
+
+/// Reads the edges that the cache does not have yet, or all of them when some were forgotten.
 pub(super) async fn refresh_edges<D: Database>(database: &D, transaction: &mut dyn Transaction) -> Result<(), StoreError> {
-    let after = match database.caches().last_edge_id() {
+    let caches = database.caches();
+    let generation = edge_generation(transaction).await?;
+    let held = caches.edge_generation();
+    if generation < held {
+        // This transaction looks at a past that the cache has left behind.
+        return Ok(());
+    }
+    if generation > held {
+        let all = transaction.fetch(&edge_sql("1 = 1"), vec![]).await?;
+        let mut values = Values::default();
+        caches.replace_edges(generation, all.iter().map(|row| edge_row(row, &mut values)).collect());
+        return Ok(());
+    }
+    let after = match caches.last_edge_id() {
         last if D::DIALECT == Dialect::Postgres => last.saturating_sub(EDGE_IDS_OVERLAP),
         last => last,
     };
     let rows = transaction.fetch(&edge_sql("edge.edge_id > $1"), vec![after.into()]).await?;
-    let unknown = rows.iter().filter(|row| database.caches().edge(row.int(0)).is_none());
+    let unknown = rows.iter().filter(|row| caches.edge(row.int(0)).is_none());
     let mut values = Values::default();
-    let added = unknown.map(|row| (row.int(0), Arc::new(edge_of(row, 1, &mut values)))).collect();
-    database.caches().add_edges(added);
+    caches.add_edges(generation, unknown.map(|row| edge_row(row, &mut values)).collect());
     Ok(())
+}
+
+async fn edge_generation(transaction: &mut dyn Transaction) -> Result<i64, StoreError> {
+    let rows = transaction.fetch("SELECT edge_generation FROM store_info", vec![]).await?;
+    Ok(rows.first().map_or(0, |row| row.int(0)))
+}
+
+/// Makes sure that no id of the cache is retired before the transaction ends, and returns the cache's generation.
+pub(super) async fn pin_edges<D: Database>(database: &D, transaction: &mut dyn Transaction) -> Result<i64, StoreError> {
+    if D::DIALECT == Dialect::Postgres {
+        transaction.execute(&format!("SELECT pg_advisory_xact_lock_shared({EDGE_IDS_LOCK})"), vec![]).await?;
+    }
+    // Read behind the lock, in a statement of its own: it must see what whoever held it has done.
+    let generation = edge_generation(transaction).await?;
+    if generation != database.caches().edge_generation() {
+        refresh_edges(database, transaction).await?;
+    }
+    Ok(generation)
+}
+
+/// Begins a transaction that changes the dictionary under its users: none of them is writing meanwhile.
+pub(super) async fn begin_next_generation<D: Database>(database: &D) -> Result<Box<dyn Transaction>, StoreError> {
+    let mut transaction = database.begin().await?;
+    if D::DIALECT == Dialect::Postgres {
+        transaction.execute(&format!("SELECT pg_advisory_xact_lock({EDGE_IDS_LOCK})"), vec![]).await?;
+    }
+    transaction.execute("UPDATE store_info SET edge_generation = edge_generation + 1", vec![]).await?;
+    Ok(transaction)
 }
 
 fn edge_sql(condition: &str) -> String {
     format!(
-        "SELECT edge.edge_id, layout.bounds, {} FROM edge JOIN layout ON layout.layout_id = edge.layout_id WHERE {condition}",
+        "SELECT edge.edge_id, edge.retired, layout.bounds, {} FROM edge JOIN layout ON layout.layout_id = edge.layout_id \
+         WHERE {condition}",
         EdgeLabels::NAMES.map(|name| format!("edge.{name}")).join(", ")
     )
+}
+
+fn edge_row(row: &Row, values: &mut Values) -> EdgeRow {
+    EdgeRow { id: row.int(0), edge: Arc::new(edge_of(row, 2, values)), is_retired: row.int(1) != 0 }
 }
 
 /// Values that edges share: there are few, and hundreds of thousands of edges.

@@ -6,6 +6,7 @@ use super::batch::StoredTarget;
 use super::database::{Database, Row, Transaction};
 use super::dictionary::refresh_edges;
 use super::plan::{DroppedBefore, Part, plan};
+use super::retention_clock::StoreTime;
 use super::schema::{Dialect, Family, REALS, slices_between, value_columns};
 use super::{EdgeAnswer, EdgeFilter, EdgeLabels, EdgeTotals, StoreError, Window, counters};
 
@@ -190,4 +191,16 @@ pub(super) async fn ingest_counts<D: Database>(database: &D) -> Result<Vec<(Stri
     let sql = "SELECT door, signal, outcome, total FROM ingest_count ORDER BY door, signal, outcome";
     let rows = database.begin_read().await?.fetch(sql, vec![]).await?;
     Ok(rows.iter().map(|row| (row.text(0).to_owned(), row.text(1).to_owned(), row.text(2).to_owned(), row.count(3))).collect())
+}
+
+pub(super) async fn time<D: Database>(database: &D) -> Result<StoreTime, StoreError> {
+    let database_ms = match D::DIALECT {
+        // The file has no clock but this machine's.
+        Dialect::Sqlite => "CAST(NULL AS INTEGER)",
+        Dialect::Postgres => "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)",
+    };
+    let sql = format!("SELECT believed_ms, {database_ms} FROM store_info");
+    let rows = database.begin_read().await?.fetch(&sql, vec![]).await?;
+    let known = |index: usize| rows.first().map(|row| row.int(index)).filter(|ms| *ms > 0);
+    Ok(StoreTime { believed_ms: known(0), database_ms: known(1) })
 }

@@ -108,3 +108,10 @@ async fn forget_names<D: Database>(database: &D, now_ms: i64, retention: &Retent
     database.caches().forget_names();
     Ok(())
 }
+
+/// Remembers by which time was dropped.
+pub(super) async fn believe<D: Database>(database: &D, believed_ms: i64) -> Result<(), StoreError> {
+    let mut transaction = database.begin().await?;
+    transaction.execute("UPDATE store_info SET believed_ms = $1", vec![believed_ms.into()]).await?;
+    transaction.commit().await
+}

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::batch::{Counts, Edge, ScrapeBatch, WriteBatch, WriteReport};
-use super::caches::SpanNames;
+use super::caches::{EdgeRow, SpanNames};
 use super::database::{Database, Transaction, Value, int};
+use super::dictionary::pin_edges;
 use super::plan::floor;
 use super::schema::{Family, Slice, create_slice, value_columns};
 use super::{StoreError, Totals, bulk, counters, span_write};
@@ -22,12 +23,14 @@ pub(super) struct Writing<'a, D: Database> {
     pub database: &'a D,
     pub transaction: Box<dyn Transaction>,
     pub learnt: Learnt,
+    /// Of the dictionary whose ids are written; `None` before the first.
+    generation: Option<i64>,
 }
 
 pub(super) async fn write<D: Database>(database: &D, batch: &WriteBatch) -> Result<WriteReport, StoreError> {
     ensure_slices(database, batch).await?;
     let transaction = database.begin().await?;
-    let mut writing = Writing { database, transaction, learnt: Learnt::default() };
+    let mut writing = Writing { database, transaction, learnt: Learnt::default(), generation: None };
     let mut report = WriteReport::default();
     let mut counts = batch.counts.clone();
     let mut stored = Vec::new();
@@ -51,7 +54,7 @@ pub(super) async fn write<D: Database>(database: &D, batch: &WriteBatch) -> Resu
     }
     writing.counts(&counts).await?;
     writing.transaction.commit().await?;
-    remember(database, writing.learnt, &stored);
+    remember(database, writing.learnt, writing.generation, &stored);
     report.counts = counts;
     Ok(report)
 }
@@ -70,9 +73,12 @@ async fn ensure_slices<D: Database>(database: &D, batch: &WriteBatch) -> Result<
     Ok(())
 }
 
-fn remember<D: Database>(database: &D, learnt: Learnt, stored: &[(i64, &ScrapeBatch)]) {
+fn remember<D: Database>(database: &D, learnt: Learnt, generation: Option<i64>, stored: &[(i64, &ScrapeBatch)]) {
     let caches = database.caches();
-    caches.add_edges(learnt.edges.into_values().collect());
+    let edges = learnt.edges.into_values().map(|(id, edge)| EdgeRow { id, edge, is_retired: false });
+    if let Some(generation) = generation {
+        caches.add_edges(generation, edges.collect());
+    }
     caches.add_names(learnt.names);
     for (_, scrape) in stored {
         caches.heard_at(scrape.scraped_at_ms);
@@ -186,6 +192,9 @@ impl<D: Database> Writing<'_, D> {
     }
 
     async fn edge_id(&mut self, edge: &Arc<Edge>) -> Result<i64, StoreError> {
+        if self.generation.is_none() {
+            self.generation = Some(pin_edges(self.database, &mut *self.transaction).await?);
+        }
         if let Some(id) = self.database.caches().edge_id(edge) {
             return Ok(id);
         }
@@ -209,7 +218,7 @@ impl<D: Database> Writing<'_, D> {
         let places: Vec<String> = (4..4 + names.len()).map(|n| format!("${n}")).collect();
         let sql = format!(
             "INSERT INTO edge (edge_hash, layout_id, created_at_ms, {}) VALUES ($1, $2, $3, {}) \
-             ON CONFLICT (edge_hash) DO UPDATE SET edge_hash = excluded.edge_hash RETURNING edge_id",
+             ON CONFLICT (edge_hash) DO UPDATE SET retired = 0 RETURNING edge_id",
             names.join(", "),
             places.join(", ")
         );

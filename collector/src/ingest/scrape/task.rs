@@ -9,7 +9,7 @@ use tracing::{debug, info, warn};
 
 use super::fetch::{FetchError, Fetcher};
 use super::{ScrapeStatuses, ScrapeTarget};
-use crate::clock::now_ms;
+use crate::clock::Moment;
 use crate::own_metrics::OwnMetrics;
 use crate::pipeline::{
     Basis, Comparison, Knowledge, Observation, Room, TargetState, WriteError, WriterHandle, compare, lacks_the_proxy,
@@ -61,8 +61,8 @@ impl TargetTask {
     /// Scrapes once and tells how it went; false when the target did not answer.
     pub async fn scrape(&mut self, shared: &Shared) -> bool {
         let started = Instant::now();
-        let at_ms = now_ms();
-        let result = self.scrape_once(shared, at_ms).await;
+        let at = Moment::now();
+        let result = self.scrape_once(shared, at).await;
         let took = started.elapsed();
         shared.metrics.scraped(if result.is_ok() { "stored" } else { "failed" }, took);
         shared.metrics.edges(shared.store.edge_count());
@@ -70,7 +70,7 @@ impl TargetTask {
         let status = Scrape {
             url: self.target.url.clone(),
             up: !matches!(result, Err(ScrapeError::Fetch(_))),
-            last_at_ms: at_ms,
+            last_at_ms: at.wall_ms,
             duration_ms: took.as_secs_f64() * 1000.0,
             samples: *result.as_ref().unwrap_or(&0),
             error: result.as_ref().err().map(chain),
@@ -81,18 +81,19 @@ impl TargetTask {
         is_up
     }
 
-    async fn scrape_once(&mut self, shared: &Shared, at_ms: i64) -> Result<u64, ScrapeError> {
+    async fn scrape_once(&mut self, shared: &Shared, at: Moment) -> Result<u64, ScrapeError> {
         let text = shared.fetcher.fetch(&self.target.url).await?;
         let last = self.load(shared).await?;
         let knowledge = Knowledge {
-            known_since_ms: known_since_ms(shared.store_created_at_ms, at_ms),
+            known_since_ms: known_since_ms(shared.store_created_at_ms, at.wall_ms),
             registered_at_ms: self.target.registered_at_ms,
             collector_started_at_ms: shared.collector_started_at_ms,
         };
         let new_edges = EDGES_MAX.saturating_sub(shared.store.edge_count());
         // A busy Envoy tells megabytes: reading them would hold up everybody else on this thread.
+        let store = Arc::clone(&shared.store);
         let (mut comparison, counts) =
-            tokio::task::spawn_blocking(move || read_and_compare(&text, last, new_edges, at_ms, knowledge)).await??;
+            tokio::task::spawn_blocking(move || read_and_compare(&text, last, &*store, new_edges, at, knowledge)).await??;
         let received = counts.total("scrape", "samples", "received");
         if comparison.basis != Basis::Last {
             info!(target = %self.target.key, basis = ?comparison.basis, "counters begin");
@@ -133,17 +134,19 @@ impl TargetTask {
 fn read_and_compare(
     text: &str,
     last: Option<TargetState>,
+    store: &dyn Store,
     new_edges: usize,
-    at_ms: i64,
+    at: Moment,
     knowledge: Knowledge,
 ) -> Result<(Comparison, Counts), ScrapeError> {
-    let is_known = |edge: &_| last.as_ref().is_some_and(|last| last.series.contains_key(edge));
+    // A pod that starts anew is a new target with the edges of the one before it.
+    let is_known = |edge: &_| last.as_ref().is_some_and(|last| last.series.contains_key(edge)) || store.knows_edge(edge);
     let seen = Observation::read(text, Room { is_known: &is_known, new_edges });
     if lacks_the_proxy(last.as_ref(), &seen) {
         return Err(ScrapeError::Incomplete);
     }
     let counts = counts(&seen, text.len());
-    Ok((compare(last.as_ref(), seen, at_ms, knowledge), counts))
+    Ok((compare(last.as_ref(), seen, at, knowledge), counts))
 }
 
 /// Since when every target that was ever scraped is still remembered.

@@ -15,17 +15,26 @@ fn seen(uptime_s: Option<f64>, counters: &[(&str, u64)]) -> Observation {
     Observation::read(&text, Room { is_known: &|_| false, new_edges: usize::MAX })
 }
 
+/// A moment at which both clocks agree.
+fn at(wall_ms: i64) -> Moment {
+    Moment { wall_ms, steady_ms: wall_ms - MS + 1_000 }
+}
+
 /// A target that is scraped, with all that was added so far.
 #[derive(Default)]
 struct Watched {
     state: Option<TargetState>,
     added: u64,
     knowledge: Knowledge,
+    /// By how much the collector's clock has been set.
+    clock_set_s: i64,
 }
 
 impl Watched {
     fn scrape(&mut self, at_s: i64, uptime_s: Option<f64>, counters: &[(&str, u64)]) -> Basis {
-        let comparison = compare(self.state.as_ref(), seen(uptime_s, counters), MS + at_s * 1000, self.knowledge);
+        let mut moment = at(MS + at_s * 1000);
+        moment.wall_ms += self.clock_set_s * 1000;
+        let comparison = compare(self.state.as_ref(), seen(uptime_s, counters), moment, self.knowledge);
         self.added += comparison.batch.added.iter().map(|(_, _, totals)| totals.requests).sum::<u64>();
         self.state = Some(comparison.next);
         comparison.basis
@@ -78,6 +87,41 @@ fn a_restart_is_seen_by_the_age_even_when_no_counter_went_back() {
 }
 
 #[test]
+fn a_clock_that_is_set_is_no_restart() {
+    for set_s in [-86_400, -3_600, -9, 9, 60, 3_600, 2_000_000_000] {
+        // The collector's clock alone.
+        let mut watched = Watched::default();
+        watched.scrape(0, Some(600.0), &[("a", 7)]);
+        watched.clock_set_s = set_s;
+        assert_eq!(watched.scrape(15, Some(615.0), &[("a", 9)]), Basis::Last, "set by {set_s} s");
+        assert_eq!(watched.scrape(30, Some(630.0), &[("a", 10)]), Basis::Last, "set by {set_s} s");
+        // The clock that both share: Envoy's age steps with it.
+        let age_s = (100_000 + 15 + set_s) as f64;
+        let mut shared = Watched::default();
+        shared.scrape(0, Some(100_000.0), &[("a", 7)]);
+        shared.clock_set_s = set_s;
+        assert_eq!(shared.scrape(15, Some(age_s), &[("a", 9)]), Basis::Last, "set by {set_s} s");
+        assert_eq!((watched.added, shared.added), (10, 9));
+    }
+}
+
+#[test]
+fn a_restart_is_seen_although_a_clock_was_set() {
+    for set_s in [-86_400, 3_600] {
+        let mut watched = Watched::default();
+        watched.scrape(0, Some(600.0), &[("a", 7)]);
+        watched.clock_set_s = set_s;
+        assert!(matches!(watched.scrape(15, Some(12.0), &[("a", 8)]), Basis::Zero { .. }), "set by {set_s} s");
+        assert_eq!(watched.added, 7 + 8);
+    }
+    // The machine of the collector slept for an hour; another one's Envoy restarted meanwhile.
+    let mut slept = Watched { clock_set_s: 0, ..Watched::default() };
+    slept.scrape(0, Some(600.0), &[("a", 7)]);
+    slept.clock_set_s = 3_600;
+    assert!(matches!(slept.scrape(15, Some(1_800.0), &[("a", 8)]), Basis::Zero { .. }));
+}
+
+#[test]
 fn a_stale_uptime_is_no_restart() {
     let mut watched = Watched::default();
     watched.scrape(4, Some(4.0), &[("a", 7)]);
@@ -96,7 +140,7 @@ fn without_an_age_one_counter_that_went_back_tells_of_all() {
 
 #[test]
 fn an_answer_without_the_proxys_part_is_told_from_one_without_traffic() {
-    let state = |uptime_s, counters: &[(&str, u64)]| compare(None, seen(uptime_s, counters), MS, Knowledge::default()).next;
+    let state = |uptime_s, counters: &[(&str, u64)]| compare(None, seen(uptime_s, counters), at(MS), Knowledge::default()).next;
     let aged = state(Some(5.0), &[("a", 7)]);
     assert!(lacks_the_proxy(Some(&aged), &seen(None, &[])));
     assert!(lacks_the_proxy(Some(&aged), &seen(None, &[("a", 8)])));
@@ -121,9 +165,9 @@ fn a_histogram_that_comes_after_its_counter_is_the_same_edge() {
     let bucket = "istio_request_duration_milliseconds_bucket{source_app=\"a\",le=";
     let text =
         format!("envoy_server_uptime 6\nistio_requests_total{{source_app=\"a\"}} 2\n{bucket}\"1\"}} 1\n{bucket}\"+Inf\"}} 2\n");
-    let first = compare(None, seen(Some(1.0), &[("a", 2)]), MS, Knowledge::default());
+    let first = compare(None, seen(Some(1.0), &[("a", 2)]), at(MS), Knowledge::default());
     let room = Room { is_known: &|_| true, new_edges: 0 };
-    let second = compare(Some(&first.next), Observation::read(&text, room), MS + 5_000, Knowledge::default());
+    let second = compare(Some(&first.next), Observation::read(&text, room), at(MS + 5_000), Knowledge::default());
     let added: Vec<_> = second.batch.added.iter().map(|(_, _, added)| (added.requests, added.duration.count())).collect();
     assert_eq!(added, [(0, 2)]);
     assert_eq!((second.batch.gone.len(), second.batch.counters.len()), (1, 1));
@@ -131,8 +175,8 @@ fn a_histogram_that_comes_after_its_counter_is_the_same_edge() {
 
 #[test]
 fn nothing_new_writes_no_rows() {
-    let first = compare(None, seen(Some(1.0), &[("a", 2)]), MS, Knowledge::default());
-    let second = compare(Some(&first.next), seen(Some(6.0), &[("a", 2)]), MS + 5_000, Knowledge::default());
+    let first = compare(None, seen(Some(1.0), &[("a", 2)]), at(MS), Knowledge::default());
+    let second = compare(Some(&first.next), seen(Some(6.0), &[("a", 2)]), at(MS + 5_000), Knowledge::default());
     assert!(second.batch.added.is_empty() && second.batch.counters.is_empty() && second.batch.gone.is_empty());
 }
 
