@@ -167,4 +167,8 @@ pub struct RollbackRequest {
     pub revision: u64,
     #[serde(default)]
     pub message: String,
+    /// Revision that the author saw as the newest, deletions included; the roll back is refused when there is a newer
+    /// one. Without it, it goes on top of whatever there is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_revision: Option<u64>,
 }

@@ -43,6 +43,9 @@ pub const DEBOUNCE: Duration = Duration::from_millis(30);
 /// How often the proxies whose grace is over are looked for, and what other collectors saved in the same store.
 const TEND_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Of the same trouble with the store, one line in this time: a database that is away for an hour is told of 60 times.
+const FOLLOW_LOG_INTERVAL: Duration = Duration::from_secs(60);
+
 /// What the control plane needs to be told.
 #[derive(Clone, Debug)]
 pub struct ControlSettings {
@@ -153,6 +156,7 @@ impl ControlPlane {
         });
         inner.publish();
         tokio::spawn(tend(Arc::clone(&inner)));
+        tokio::spawn(follow(Arc::clone(&inner)));
         ads::serve(Arc::clone(&inner), listener)?;
         Ok(Self { inner })
     }
@@ -192,8 +196,7 @@ impl ControlPlane {
     }
 }
 
-/// Publishes changes of the registry, gathered over [`DEBOUNCE`]; forgets proxies that did not come back; takes up what
-/// other collectors saved in the same store.
+/// Publishes changes of the registry, gathered over [`DEBOUNCE`], and forgets proxies that did not come back.
 async fn tend(inner: Arc<Inner>) {
     let mut ticks = tokio::time::interval(TEND_INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -204,17 +207,37 @@ async fn tend(inner: Arc<Inner>) {
                 tokio::time::sleep(DEBOUNCE).await;
                 true
             }
-            _ = ticks.tick() => {
-                let gone = inner.proxies.forget_the_gone(Instant::now());
-                let saved = inner.objects.follow(&*inner.revisions).await.unwrap_or_else(|error| {
-                    tracing::warn!(%error, "cannot look for new configuration");
-                    false
-                });
-                gone || saved
-            }
+            _ = ticks.tick() => inner.proxies.forget_the_gone(Instant::now()),
         };
         if changed {
             inner.publish();
+        }
+    }
+}
+
+/// Takes up what other collectors saved in the same store. A task of its own: a database that is slow or away must not
+/// keep proxies from hearing of each other's endpoints.
+async fn follow(inner: Arc<Inner>) {
+    let mut ticks = tokio::time::interval(TEND_INTERVAL);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut told_at: Option<Instant> = None;
+    loop {
+        tokio::select! {
+            () = inner.shutdown.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        let result = tokio::select! {
+            () = inner.shutdown.cancelled() => return,
+            result = inner.objects.follow(&*inner.revisions) => result,
+        };
+        match result {
+            Ok(true) => inner.publish(),
+            Ok(false) => {}
+            Err(error) if told_at.is_none_or(|at| at.elapsed() >= FOLLOW_LOG_INTERVAL) => {
+                told_at = Some(Instant::now());
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot look for new configuration");
+            }
+            Err(_) => {}
         }
     }
 }

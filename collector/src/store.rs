@@ -11,10 +11,12 @@ mod counters;
 mod database;
 mod dictionary;
 mod edge;
+mod forget_edges;
 mod plan;
 mod postgres;
 mod read;
 mod retention;
+mod retention_clock;
 pub mod revisions;
 pub mod sample;
 mod schema;
@@ -30,6 +32,7 @@ pub use batch::{Counts, Edge, ScrapeBatch, StoredTarget, WriteBatch, WriteReport
 pub use edge::{EdgeFilter, EdgeLabels, in_namespaces};
 pub use postgres::PgStore;
 pub use retention::{Retention, TARGETS_KEPT};
+pub use retention_clock::{RetentionClock, StoreTime};
 pub use schema::{BUCKETS_MAX, Family, Slice};
 pub use span::{AttributeValue, Attributes, Endpoint, Resource, Scope, Span, SpanEvent, SpanKind, SpanLink, TraceQuery};
 pub use sqlite::SqliteStore;
@@ -93,6 +96,19 @@ pub trait Store: Send + Sync + 'static {
 
     /// Drops the slices that are older than they have to be kept, and returns them.
     async fn drop_old(&self, retention: &Retention, now_ms: i64) -> Result<Vec<Slice>, StoreError>;
+
+    /// Forgets edges that neither a kept rollup nor a target names any more, and returns how many. It reads all rollups
+    /// of an hour; call it rarely.
+    async fn forget_edges(&self, now_ms: i64) -> Result<u64, StoreError>;
+
+    /// Whether the dictionary has an edge with these labels, as far as this process knows.
+    fn knows_edge(&self, labels: &EdgeLabels) -> bool;
+
+    /// What the store says about time, for [`RetentionClock`].
+    async fn time(&self) -> Result<StoreTime, StoreError>;
+
+    /// Remembers the time by which was dropped.
+    async fn believe(&self, believed_ms: i64) -> Result<(), StoreError>;
 
     /// Waits for what is running and closes the connections.
     async fn close(&self);
@@ -165,6 +181,22 @@ impl<D: database::Database> Store for D {
 
     async fn drop_old(&self, retention: &Retention, now_ms: i64) -> Result<Vec<Slice>, StoreError> {
         retention::drop_old(self, retention, now_ms).await
+    }
+
+    async fn forget_edges(&self, now_ms: i64) -> Result<u64, StoreError> {
+        forget_edges::forget_edges(self, now_ms).await
+    }
+
+    fn knows_edge(&self, labels: &EdgeLabels) -> bool {
+        self.caches().knows(labels)
+    }
+
+    async fn time(&self) -> Result<StoreTime, StoreError> {
+        read::time(self).await
+    }
+
+    async fn believe(&self, believed_ms: i64) -> Result<(), StoreError> {
+        retention::believe(self, believed_ms).await
     }
 
     async fn close(&self) {

@@ -133,6 +133,9 @@ pub struct DeleteArgs {
     /// Why; kept in the history
     #[arg(short, long, default_value = "", hide_default_value = true)]
     pub message: String,
+    /// Refuse when the newest revision is another one: somebody else was there in between
+    #[arg(long, value_name = "REVISION")]
+    pub base_revision: Option<u64>,
     #[command(flatten)]
     pub server: ServerArgs,
 }
@@ -169,6 +172,9 @@ pub struct RollbackArgs {
     /// Why; kept in the history
     #[arg(short, long, default_value = "", hide_default_value = true)]
     pub message: String,
+    /// Refuse when the newest revision is another one: somebody else was there in between
+    #[arg(long, value_name = "REVISION")]
+    pub base_revision: Option<u64>,
     #[command(flatten)]
     pub server: ServerArgs,
 }

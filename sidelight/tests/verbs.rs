@@ -83,11 +83,16 @@ async fn an_object_lives_through_all_verbs() {
     assert_eq!(said.code, 1);
     assert!(said.out.contains("-            {host: bill, subset: v1}\n+            {host: bill, subset: v2}\n"), "{}", said.out);
     shop.say("apply -f route.yaml -m second").await;
-    let said = shop.say("rollback vs bill --to 1 -m back").await;
+    let late = shop.say("rollback vs bill --to 1 --base-revision 1").await;
+    assert_eq!((late.code, late.out.as_str()), (1, ""));
+    let said = shop.say("rollback vs bill --to 1 -m back --base-revision 2").await;
     assert_eq!(said.out, "virtualservice/bill rolled back (revision 3)\n", "{}", said.err);
     assert_eq!(shop.say("get vs bill -o yaml").await.out, ROUTE);
 
-    assert_eq!(shop.say("delete virtualservices bill -m gone").await.out, "virtualservice/bill deleted (revision 4)\n");
+    assert_eq!(
+        shop.say("delete virtualservices bill -m gone --base-revision 3").await.out,
+        "virtualservice/bill deleted (revision 4)\n"
+    );
     let history = shop.say("history vs bill -n shop").await.out;
     let rows: Vec<Vec<&str>> =
         history.lines().skip(1).map(|line| line.split("  ").filter(|c| !c.is_empty()).map(str::trim).collect()).collect();

@@ -130,6 +130,11 @@ async fn history_survives_deletion_and_can_be_rolled_back_to() {
     assert_eq!(refused(to_deletion).0, 400);
     let to_nowhere = mesh.call(Method::POST, &format!("{REVIEWS}/rollback"), Some(&json!({"revision": 9}))).await;
     assert_eq!(refused(to_nowhere).1.error.message, "VirtualService bookinfo/reviews has no revision 9");
+    let late = Some(json!({"revision": 2, "base_revision": 3}));
+    assert_eq!(refused(mesh.call(Method::POST, &format!("{REVIEWS}/rollback"), late.as_ref()).await).0, 409);
+    let fresh = Some(json!({"revision": 2, "base_revision": 4}));
+    let back: ApplyResponse = mesh.ok(Method::POST, &format!("{REVIEWS}/rollback"), fresh.as_ref()).await;
+    assert_eq!((back.results[0].action, back.results[0].revision), (Action::RolledBack, 5));
 }
 
 #[tokio::test]

@@ -10,7 +10,10 @@ use crate::exit::Exit;
 pub async fn run(args: DeleteArgs) -> Result<(), Exit> {
     let client = ApiClient::new(&args.server)?;
     let key = find(&client, &args.object).await?;
-    let query = if args.message.is_empty() { String::new() } else { format!("?message={}", encode(&args.message)) };
+    let mut query = format!("?message={}", encode(&args.message));
+    if let Some(revision) = args.base_revision {
+        query.push_str(&format!("&base_revision={revision}"));
+    }
     let response: ApplyResponse = client.delete(&object_path(&key, &query)).await?;
     print_results(&response, None, false)
 }

@@ -77,7 +77,7 @@ impl Inner {
         let checked = accept(check(&self.newest_view(), &old.yaml, Some(&key.namespace)))?;
         expect_only(&checked.objects, key)?;
         let change = Change::RollBack { yaml: old.yaml, to: request.revision };
-        let new = new_revision(key, change, None, &Note { author, message: &request.message });
+        let new = new_revision(key, change, request.base_revision, &Note { author, message: &request.message });
         let findings = BTreeMap::from([(key.clone(), checked.by_object.into_iter().next().unwrap_or_default())]);
         self.write(vec![new], findings).await
     }

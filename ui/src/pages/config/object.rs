@@ -147,7 +147,8 @@ impl Draft {
 
     pub fn roll_back(self, revision: u64) {
         let address = format!("{}/rollback", self.endpoint.get_untracked());
-        self.send(Method::POST, address, RollbackRequest { revision, message: String::new() });
+        let base_revision = Some(self.base.with_untracked(|(_, revision)| *revision));
+        self.send(Method::POST, address, RollbackRequest { revision, message: String::new(), base_revision });
     }
 
     fn send<B: serde::Serialize + 'static>(self, method: Method, address: String, body: B) {
