@@ -12,6 +12,7 @@ mod database;
 mod dictionary;
 mod edge;
 mod forget_edges;
+pub mod log;
 mod plan;
 mod postgres;
 mod read;
