@@ -4,6 +4,7 @@ mod delta;
 mod intake;
 mod observation;
 mod spread;
+pub mod traces;
 mod writer;
 
 pub use delta::{Basis, Comparison, Knowledge, TargetState, compare, lacks_the_proxy};

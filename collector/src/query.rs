@@ -8,4 +8,5 @@ pub mod latency;
 pub mod params;
 pub mod rounding;
 pub mod timeline;
+pub mod traces;
 pub mod window;

@@ -36,6 +36,7 @@ pub use retention::{Retention, TARGETS_KEPT};
 pub use retention_clock::{RetentionClock, StoreTime};
 pub use schema::{BUCKETS_MAX, Family, Slice};
 pub use span::{AttributeValue, Attributes, Endpoint, Resource, Scope, Span, SpanEvent, SpanKind, SpanLink, TraceQuery};
+pub use span_read::TRACE_SPANS_MAX;
 pub use sqlite::SqliteStore;
 pub use totals::{EdgeAnswer, EdgeTotals, Histogram, SeriesAnswer, StepTotals, Totals, Window};
 

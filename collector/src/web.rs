@@ -14,6 +14,7 @@ mod namespaces;
 mod parts;
 pub mod serve;
 mod timeline;
+mod traces;
 
 #[cfg(test)]
 mod tests;

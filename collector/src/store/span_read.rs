@@ -8,7 +8,7 @@ use super::schema::{Dialect, Family, slices_between};
 use super::{Resource, Span, StoreError, TraceQuery};
 
 /// Spans of one trace that are answered; a larger trace is cut.
-const TRACE_SPANS_MAX: usize = 10_000;
+pub const TRACE_SPANS_MAX: usize = 10_000;
 /// Traces of one answer.
 const TRACES_MAX: usize = 1_000;
 /// Spans that one search reads at a time.
@@ -191,6 +191,8 @@ fn and(sql: &mut String, values: &mut Vec<Value>, condition: &str, value: i64) {
 fn matches(span: &Span, query: &TraceQuery) -> bool {
     let has = |(name, value): &(String, Option<String>)| match value {
         Some(value) => span.attribute(name).is_some_and(|found| found.to_string() == *value),
+        // A failed span is one with the tag `error`, however its protocol says so.
+        None if name == "error" && span.is_error => true,
         None => span.attribute(name).is_some() || span.events.iter().any(|event| *event.name == **name),
     };
     query.name.as_ref().is_none_or(|name| *name == span.name)
