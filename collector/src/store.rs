@@ -1,10 +1,14 @@
 //! What the collector keeps, behind one interface with two databases: SQLite (embedded) and Postgres (shared).
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
 mod batch;
+mod block;
+mod block_read;
+mod block_write;
 mod bulk;
 mod caches;
 mod counters;
@@ -29,10 +33,14 @@ mod sqlite;
 mod totals;
 mod write;
 
-pub use batch::{Counts, Edge, ScrapeBatch, StoredTarget, WriteBatch, WriteReport};
+pub use batch::{BlockWrite, Counts, Delivery, Edge, ScrapeBatch, StoredTarget, WriteBatch, WriteReport};
+pub use block::{
+    BlockHead, Compact, CorruptBlock, EncodedBlock, LEVEL_CORRUPT, LEVEL_DENSE, LEVEL_MERGED, LEVEL_WRITTEN, StoredBlock,
+};
+pub use block_read::Order;
 pub use edge::{EdgeFilter, EdgeLabels, in_namespaces};
 pub use postgres::PgStore;
-pub use retention::{Retention, TARGETS_KEPT};
+pub use retention::{DELIVERIES_KEPT, Retention, TARGETS_KEPT};
 pub use retention_clock::{RetentionClock, StoreTime};
 pub use schema::{BUCKETS_MAX, Family, Slice};
 pub use span::{AttributeValue, Attributes, Endpoint, Resource, Scope, Span, SpanEvent, SpanKind, SpanLink, TraceQuery};
@@ -68,9 +76,16 @@ pub trait Store: Send + Sync + 'static {
     /// Labels of all edges that are kept, with or without traffic.
     async fn known_edges(&self) -> Result<Vec<Arc<EdgeLabels>>, StoreError>;
 
-    /// Makes a batch durable, all of it or nothing. When the answer is an error the batch may still have been stored
-    /// (a connection can break after the commit): read [`Store::target`] before the next scrape is compared.
-    async fn write(&self, batch: &WriteBatch) -> Result<WriteReport, StoreError>;
+    /// Makes batches durable in one transaction, all of them or nothing, and reports on each. When the answer is an error
+    /// they may still have been stored (a connection can break after the commit): read [`Store::target`] before the next
+    /// scrape is compared.
+    async fn write_group(&self, group: Arc<Vec<WriteBatch>>) -> Result<Vec<WriteReport>, StoreError>;
+
+    /// One batch as a group of its own.
+    async fn write(&self, batch: &WriteBatch) -> Result<WriteReport, StoreError> {
+        let reports = self.write_group(Arc::new(vec![batch.clone()])).await?;
+        Ok(reports.into_iter().next().unwrap_or_default())
+    }
 
     /// What is remembered of a target; `None` when it was never scraped.
     async fn target(&self, key: &str) -> Result<Option<StoredTarget>, StoreError>;
@@ -95,6 +110,16 @@ pub trait Store: Send + Sync + 'static {
 
     /// Traces with a span that matches, newest first.
     async fn find_traces(&self, query: &TraceQuery) -> Result<Vec<Vec<Span>>, StoreError>;
+
+    /// Heads of the blocks with items in a span of time (microseconds), at most `limit`.
+    async fn blocks(&self, family: Family, span_us: Range<i64>, order: Order, limit: usize)
+    -> Result<Vec<BlockHead>, StoreError>;
+
+    /// The data of a block; empty when it was merged or dropped since its head was read.
+    async fn block_data(&self, head: &BlockHead) -> Result<Vec<u8>, StoreError>;
+
+    /// Times that a block could not be read since this process started.
+    fn corrupt_blocks(&self) -> u64;
 
     /// Drops the slices that are older than they have to be kept, and returns them.
     async fn drop_old(&self, retention: &Retention, now_ms: i64) -> Result<Vec<Slice>, StoreError>;
@@ -145,8 +170,8 @@ impl<D: database::Database> Store for D {
         dictionary::known_edges(self).await
     }
 
-    async fn write(&self, batch: &WriteBatch) -> Result<WriteReport, StoreError> {
-        write::write(self, batch).await
+    async fn write_group(&self, group: Arc<Vec<WriteBatch>>) -> Result<Vec<WriteReport>, StoreError> {
+        write::write(self, &group).await
     }
 
     async fn target(&self, key: &str) -> Result<Option<StoredTarget>, StoreError> {
@@ -179,6 +204,24 @@ impl<D: database::Database> Store for D {
 
     async fn find_traces(&self, query: &TraceQuery) -> Result<Vec<Vec<Span>>, StoreError> {
         span_read::find(self, query).await
+    }
+
+    async fn blocks(
+        &self,
+        family: Family,
+        span_us: Range<i64>,
+        order: Order,
+        limit: usize,
+    ) -> Result<Vec<BlockHead>, StoreError> {
+        block_read::heads(self, family, span_us, order, limit).await
+    }
+
+    async fn block_data(&self, head: &BlockHead) -> Result<Vec<u8>, StoreError> {
+        block_read::data(self, head).await
+    }
+
+    fn corrupt_blocks(&self) -> u64 {
+        self.caches().corrupt_blocks()
     }
 
     async fn drop_old(&self, retention: &Retention, now_ms: i64) -> Result<Vec<Slice>, StoreError> {

@@ -6,11 +6,11 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sidelight_collector::store::Window;
 use sidelight_collector::store::{
     AttributeValue, Counts, Edge, EdgeLabels, Family, Histogram, Resource, Retention, ScrapeBatch, Span, SpanEvent, SpanKind,
     Store, Totals, TraceQuery, WriteBatch, in_namespaces,
 };
+use sidelight_collector::store::{BlockHead, BlockWrite, DELIVERIES_KEPT, Delivery, EncodedBlock, LEVEL_WRITTEN, Order, Window};
 use support::place::Place;
 
 /// A round hour, so that the steps below are easy to read.
@@ -32,6 +32,9 @@ on_both!(
     traces_are_found,
     counts_are_exact,
     many_rows_are_written_at_once,
+    a_retried_request_is_stored_once,
+    blocks_are_written_and_found,
+    edges_of_logs_and_spans_are_their_own,
 );
 
 fn edge(namespace: &str, destination: &str, code: &str) -> Arc<Edge> {
@@ -369,6 +372,105 @@ async fn many_rows_are_written_at_once(place: &Place) {
     store.write(&one(batch)).await.unwrap();
     assert_eq!(store.edges(window(T, T + 10), None).await.unwrap().edges.len(), 1626);
     assert_eq!(store.target(&key).await.unwrap().unwrap().counters.len(), 1626);
+}
+
+fn block(family: Family, from_s: i64, to_s: i64, items: u32) -> EncodedBlock {
+    let mut summary = vec![0; 16];
+    summary.extend([9; 16]);
+    summary.extend(b"summary");
+    EncodedBlock {
+        family,
+        slice_s: family.slice_at(from_s).from_s,
+        shard: 7,
+        from_us: from_s * 1_000_000,
+        to_us: to_s * 1_000_000,
+        items,
+        summary,
+        data: vec![1, 2, 3],
+    }
+}
+
+fn blocks(door: &'static str, blocks: Vec<EncodedBlock>) -> WriteBatch {
+    let blocks = blocks.into_iter().map(|block| BlockWrite { door, signal: "logs", block }).collect();
+    WriteBatch { blocks, ..WriteBatch::default() }
+}
+
+async fn a_retried_request_is_stored_once(place: &Place) {
+    let store = place.open().await;
+    let request = |body: &[u8], trace: u8| {
+        let mut batch = blocks("als", vec![block(Family::LogBlock, T, T + 1, 3)]);
+        batch.spans = vec![("otlp", vec![span(trace, 1, "productpage.bookinfo", T)])];
+        batch.added = vec![(T, edge("bookinfo", "reviews-v1", "200"), totals(2))];
+        batch.delivery = Some(Delivery::new("otlp", body));
+        batch.counts.add("otlp", "spans", "received", 1);
+        batch
+    };
+    assert!(!store.write(&request(b"one", 1)).await.unwrap().is_repeated);
+    // Twice in one group, once stored before, and once new.
+    let group = vec![request(b"two", 2), request(b"one", 1), request(b"two", 2), request(b"three", 3)];
+    let reports = store.write_group(Arc::new(group)).await.unwrap();
+    let repeated: Vec<bool> = reports.iter().map(|report| report.is_repeated).collect();
+    assert_eq!(repeated, [false, true, true, false]);
+    assert_eq!((reports[1].spans_stored, reports[1].spans_duplicate), (0, 1));
+    assert_eq!(reports[1].counts.total("als", "logs", "refused:duplicate"), 3);
+    assert_eq!(reports[3].counts.total("als", "logs", "stored"), 3);
+    let expected = [("als", "logs", "refused:duplicate", 6), ("als", "logs", "stored", 9), ("otlp", "spans", "received", 5)];
+    let mut expected = expected.to_vec();
+    expected.extend([("otlp", "spans", "refused:duplicate", 2), ("otlp", "spans", "stored", 3)]);
+    let counts = store.ingest_counts().await.unwrap();
+    let counts: Vec<_> = counts.iter().map(|(door, signal, outcome, n)| (&**door, &**signal, &**outcome, *n)).collect();
+    assert_eq!(counts, expected);
+    assert_eq!(store.edges(window(T, T + 10), None).await.unwrap().edges[0].totals.requests, 6);
+    assert_eq!(store.blocks(Family::LogBlock, 0..i64::MAX, Order::NewestFirst, 100).await.unwrap().len(), 3);
+    // Retention forgets the request, and then it is a new one.
+    let later_ms = sidelight_collector::clock::now_ms() + DELIVERIES_KEPT.as_millis() as i64 + 1000;
+    let retention = Retention { logs: Duration::from_secs(1 << 40), spans: Duration::from_secs(1 << 40), ..Retention::default() };
+    store.drop_old(&retention, later_ms).await.unwrap();
+    assert!(!store.write(&request(b"one", 1)).await.unwrap().is_repeated);
+}
+
+async fn blocks_are_written_and_found(place: &Place) {
+    let store = place.open().await;
+    let written: Vec<EncodedBlock> = (0..600).map(|n| block(Family::LogBlock, T + n * 10, T + n * 10 + 5, 1)).collect();
+    store.write(&blocks("als", written.clone())).await.unwrap();
+    store.write(&blocks("als", vec![block(Family::SampleBlock, T, T + 1, 1)])).await.unwrap();
+    let found = store.blocks(Family::LogBlock, 0..i64::MAX, Order::NewestFirst, 1000).await.unwrap();
+    let starts: Vec<i64> = found.iter().map(|head| head.from_us).collect();
+    assert_eq!(starts, written.iter().rev().map(|block| block.from_us).collect::<Vec<_>>());
+    let head = &found[0];
+    assert_eq!((head.level, head.items, head.shard, head.bytes), (LEVEL_WRITTEN, 1, 7, 3));
+    assert_eq!((&head.summary, store.block_data(head).await.unwrap()), (&written[0].summary, vec![1, 2, 3]));
+    // Both ends of the span of time, over the border of a slice.
+    let span_us = (T + 3595) * 1_000_000..(T + 3610) * 1_000_000;
+    let found = store.blocks(Family::LogBlock, span_us.clone(), Order::OldestFirst, 1000).await.unwrap();
+    let starts: Vec<i64> = found.iter().map(|head| head.from_us / 1_000_000 - T).collect();
+    assert_eq!(starts, [3590, 3600]);
+    assert_eq!(store.blocks(Family::LogBlock, span_us, Order::NewestFirst, 1).await.unwrap()[0].from_us, (T + 3600) * 1_000_000);
+    assert_eq!(store.blocks(Family::SampleBlock, 0..i64::MAX, Order::NewestFirst, 10).await.unwrap().len(), 1);
+    // A slice that is dropped takes its blocks with it.
+    let retention = Retention { logs: Duration::from_secs(3600), ..Retention::default() };
+    let dropped = store.drop_old(&retention, (T + 7200) * 1000).await.unwrap();
+    assert_eq!(dropped, [Family::LogBlock.slice_at(T)]);
+    assert_eq!(store.blocks(Family::LogBlock, 0..i64::MAX, Order::NewestFirst, 1000).await.unwrap().len(), 240);
+    let gone = BlockHead { slice_s: T, ..head.clone() };
+    assert_eq!(store.block_data(&gone).await.unwrap(), Vec::<u8>::new());
+}
+
+async fn edges_of_logs_and_spans_are_their_own(place: &Place) {
+    let of = |telemetry: &str| {
+        let labels =
+            EdgeLabels { telemetry: telemetry.into(), ..EdgeLabels::clone(&edge("bookinfo", "reviews-v1", "200").labels) };
+        Arc::new(Edge::new(Arc::new(labels), Arc::from(BOUNDS)))
+    };
+    let store = place.open().await;
+    let added = vec![(T, of(""), totals(1)), (T, of("logs"), totals(2)), (T, of("spans"), totals(4))];
+    store.write(&WriteBatch { added, ..WriteBatch::default() }).await.unwrap();
+    let more = WriteBatch { added: vec![(T + 10, of("logs"), totals(8))], ..WriteBatch::default() };
+    place.open().await.write(&more).await.unwrap();
+    let answer = place.open().await.edges(window(T, T + 20), None).await.unwrap();
+    let mut edges: Vec<(&str, u64)> = answer.edges.iter().map(|edge| (&*edge.labels.telemetry, edge.totals.requests)).collect();
+    edges.sort_unstable();
+    assert_eq!(edges, [("", 1), ("logs", 10), ("spans", 4)]);
 }
 
 #[test]

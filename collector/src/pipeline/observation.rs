@@ -260,7 +260,10 @@ impl<'t> Reading<'t, '_> {
             if value.len() > LABEL_BYTES_MAX {
                 return Err(Refusal::LabelTooLong);
             }
-            // A dimension that somebody added is summed up.
+            // A dimension that somebody added is summed up. `telemetry` is ours to say.
+            if name == "telemetry" {
+                continue;
+            }
             edge.set(name, self.value(&value));
         }
         if let Some(place) = self.by_labels.get(&edge) {

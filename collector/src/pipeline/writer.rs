@@ -1,6 +1,7 @@
 //! The one task that writes: it gathers what waits into one transaction, so that one sync to disk serves many batches.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
@@ -12,15 +13,19 @@ use crate::store::{Counts, ScrapeBatch, Span, Store, StoreError, WriteBatch, Wri
 
 /// Batches that wait for the writer; beyond this a door answers "busy" and a scrape waits.
 pub const QUEUE_MAX: usize = 512;
+/// Bytes in memory of what waits for the writer; beyond this a door answers "busy", unless nothing else waits.
+pub const QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Batches that go into one transaction.
 const GROUP_MAX: usize = 128;
-/// Spans and steps of edges that go into one transaction, unless a single batch has more.
+/// Spans, blocks, series and steps of edges that go into one transaction, unless a single batch has more.
 const GROUP_ROWS_MAX: usize = 20_000;
+/// Bytes in memory of what goes into one transaction, unless a single batch has more.
+const GROUP_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Why a batch was not stored.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    #[error("too many batches wait to be written")]
+    #[error("too much waits to be written")]
     Busy,
     #[error("the collector is shutting down")]
     Closed,
@@ -28,16 +33,34 @@ pub enum WriteError {
     Store(#[source] Arc<StoreError>),
 }
 
+type Answer = Result<WriteReport, Arc<StoreError>>;
+
 /// What a door hands over; answered once it is durable.
 struct Request {
     batch: WriteBatch,
-    done: oneshot::Sender<Result<WriteReport, Arc<StoreError>>>,
+    done: oneshot::Sender<Answer>,
+    rows: usize,
+    /// Given back when the writer has taken it.
+    waiting: Waiting,
+}
+
+/// Bytes of one request in the queue.
+struct Waiting {
+    bytes: usize,
+    all: Arc<AtomicUsize>,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 /// Hands batches to the writer.
 #[derive(Clone)]
 pub struct WriterHandle {
     requests: mpsc::Sender<Request>,
+    waiting_bytes: Arc<AtomicUsize>,
 }
 
 /// Owns the writing side of a store.
@@ -48,10 +71,13 @@ pub struct Writer {
 }
 
 impl WriterHandle {
-    /// Stores spans of one door, or refuses at once when too much is waiting. The counts are stored with them.
-    pub async fn spans(&self, door: &'static str, spans: Vec<Span>, counts: Counts) -> Result<WriteReport, WriteError> {
-        let spans = if spans.is_empty() { Vec::new() } else { vec![(door, spans)] };
-        let (request, done) = request(WriteBatch { spans, counts, ..WriteBatch::default() });
+    /// Stores a batch, or refuses at once when too much is waiting.
+    pub async fn deliver(&self, batch: WriteBatch) -> Result<WriteReport, WriteError> {
+        let (request, done) = self.request(batch);
+        let before = self.waiting_bytes.load(Ordering::Relaxed) - request.waiting.bytes;
+        if before > 0 && before + request.waiting.bytes > QUEUE_BYTES_MAX {
+            return Err(WriteError::Busy);
+        }
         self.requests.try_send(request).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => WriteError::Busy,
             mpsc::error::TrySendError::Closed(_) => WriteError::Closed,
@@ -59,35 +85,70 @@ impl WriterHandle {
         answer(done).await
     }
 
+    /// Stores spans of one door, or refuses at once when too much is waiting. The counts are stored with them.
+    pub async fn spans(&self, door: &'static str, spans: Vec<Span>, counts: Counts) -> Result<WriteReport, WriteError> {
+        let spans = if spans.is_empty() { Vec::new() } else { vec![(door, spans)] };
+        self.deliver(WriteBatch { spans, counts, ..WriteBatch::default() }).await
+    }
+
     /// Stores a scrape, waiting for its turn; the new version, or `None` when another collector was first.
     pub async fn scrape(&self, scrape: ScrapeBatch) -> Result<Option<i64>, WriteError> {
-        let (request, done) = request(WriteBatch { scrapes: vec![scrape], ..WriteBatch::default() });
-        self.requests.send(request).await.map_err(|_| WriteError::Closed)?;
-        Ok(answer(done).await?.scrapes.first().copied().flatten())
+        let report = self.wait(WriteBatch { scrapes: vec![scrape], ..WriteBatch::default() }).await?;
+        Ok(report.scrapes.first().copied().flatten())
     }
 
     /// Stores counts alone, waiting for their turn.
     pub async fn counts(&self, counts: Counts) -> Result<(), WriteError> {
-        let (request, done) = request(WriteBatch { counts, ..WriteBatch::default() });
+        self.wait(WriteBatch { counts, ..WriteBatch::default() }).await.map(drop)
+    }
+
+    /// Stores a batch, waiting for its turn.
+    pub async fn wait(&self, batch: WriteBatch) -> Result<WriteReport, WriteError> {
+        let (request, done) = self.request(batch);
         self.requests.send(request).await.map_err(|_| WriteError::Closed)?;
-        answer(done).await.map(drop)
+        answer(done).await
+    }
+
+    /// Counts the bytes as waiting.
+    fn request(&self, batch: WriteBatch) -> (Request, oneshot::Receiver<Answer>) {
+        let (done, answer) = oneshot::channel();
+        let waiting = Waiting { bytes: batch.bytes(), all: Arc::clone(&self.waiting_bytes) };
+        self.waiting_bytes.fetch_add(waiting.bytes, Ordering::Relaxed);
+        (Request { rows: batch.rows(), batch, done, waiting }, answer)
     }
 }
 
-fn request(batch: WriteBatch) -> (Request, oneshot::Receiver<Result<WriteReport, Arc<StoreError>>>) {
-    let (done, answer) = oneshot::channel();
-    (Request { batch, done }, answer)
+async fn answer(done: oneshot::Receiver<Answer>) -> Result<WriteReport, WriteError> {
+    done.await.map_err(|_| WriteError::Closed)?.map_err(WriteError::Store)
 }
 
-async fn answer(done: oneshot::Receiver<Result<WriteReport, Arc<StoreError>>>) -> Result<WriteReport, WriteError> {
-    done.await.map_err(|_| WriteError::Closed)?.map_err(WriteError::Store)
+/// Batches of one transaction, and who waits for each.
+#[derive(Default)]
+struct Group {
+    batches: Vec<WriteBatch>,
+    waiters: Vec<oneshot::Sender<Answer>>,
+    rows: usize,
+    bytes: usize,
+}
+
+impl Group {
+    fn is_full(&self) -> bool {
+        self.batches.len() >= GROUP_MAX || self.rows >= GROUP_ROWS_MAX || self.bytes >= GROUP_BYTES_MAX
+    }
+
+    fn add(&mut self, request: Request) {
+        self.rows += request.rows;
+        self.bytes += request.waiting.bytes;
+        self.batches.push(request.batch);
+        self.waiters.push(request.done);
+    }
 }
 
 impl Writer {
     #[must_use]
     pub fn new(store: Arc<dyn Store>, metrics: Arc<OwnMetrics>) -> (Self, WriterHandle) {
         let (sender, requests) = mpsc::channel(QUEUE_MAX);
-        (Self { store, requests, metrics }, WriterHandle { requests: sender })
+        (Self { store, requests, metrics }, WriterHandle { requests: sender, waiting_bytes: Arc::default() })
     }
 
     /// Writes until `stop`, or until every handle is gone, and then what still waits.
@@ -102,77 +163,45 @@ impl Writer {
                 first = self.requests.recv() => first,
             };
             let Some(first) = first else { return };
-            let mut rows = rows(&first.batch);
-            let mut group = vec![first];
-            while group.len() < GROUP_MAX && rows < GROUP_ROWS_MAX {
+            let mut group = Group::default();
+            group.add(first);
+            while !group.is_full() {
                 let Ok(next) = self.requests.try_recv() else { break };
-                rows += self::rows(&next.batch);
-                group.push(next);
+                group.add(next);
             }
             self.write_group(group).await;
         }
     }
 
-    async fn write_group(&self, group: Vec<Request>) {
-        if group.len() == 1 {
-            for request in group {
-                let result = self.write(&request.batch).await;
-                // Whoever waited may have given up; the batch is stored all the same.
-                let _ = request.done.send(result.map_err(Arc::new));
+    async fn write_group(&self, group: Group) {
+        let batches = Arc::new(group.batches);
+        match self.write(Arc::clone(&batches), group.rows).await {
+            // Whoever waited may have given up; the batch is stored all the same.
+            Ok(reports) => group.waiters.into_iter().zip(reports).for_each(|(waiter, report)| drop(waiter.send(Ok(report)))),
+            Err(error) if batches.len() == 1 => {
+                let error = Arc::new(error);
+                group.waiters.into_iter().for_each(|waiter| drop(waiter.send(Err(Arc::clone(&error)))));
             }
-            return;
-        }
-        let batch = merge(group.iter().map(|request| &request.batch));
-        match self.write(&batch).await {
-            Ok(report) => answer_group(group, report),
             // One bad batch must not take the others with it.
             Err(error) => {
-                warn!(%error, batches = group.len(), "a group of batches was not stored; trying each alone");
-                for request in group {
-                    let result = self.write(&request.batch).await;
-                    let _ = request.done.send(result.map_err(Arc::new));
+                warn!(%error, batches = batches.len(), "a group of batches was not stored; trying each alone");
+                let batches = Arc::try_unwrap(batches).unwrap_or_else(|shared| Vec::clone(&shared));
+                for (batch, waiter) in batches.into_iter().zip(group.waiters) {
+                    let rows = batch.rows();
+                    let result = self.write(Arc::new(vec![batch]), rows).await;
+                    drop(waiter.send(result.map(|reports| reports.into_iter().next().unwrap_or_default()).map_err(Arc::new)));
                 }
             }
         }
     }
 
-    async fn write(&self, batch: &WriteBatch) -> Result<WriteReport, StoreError> {
+    async fn write(&self, group: Arc<Vec<WriteBatch>>, rows: usize) -> Result<Vec<WriteReport>, StoreError> {
         let started = Instant::now();
-        let result = self.store.write(batch).await;
-        self.metrics.wrote(started.elapsed(), result.is_ok(), rows(batch));
-        if let Ok(report) = &result {
+        let result = self.store.write_group(group).await;
+        self.metrics.wrote(started.elapsed(), result.is_ok(), rows);
+        for report in result.iter().flatten() {
             self.metrics.counted(&report.counts);
         }
         result
-    }
-}
-
-fn rows(batch: &WriteBatch) -> usize {
-    let steps: usize = batch.scrapes.iter().map(|scrape| scrape.added.len() + scrape.counters.len()).sum();
-    steps + batch.spans.iter().map(|(_, spans)| spans.len()).sum::<usize>()
-}
-
-fn merge<'a>(batches: impl Iterator<Item = &'a WriteBatch>) -> WriteBatch {
-    let mut merged = WriteBatch::default();
-    for batch in batches {
-        merged.scrapes.extend(batch.scrapes.iter().cloned());
-        for (door, spans) in &batch.spans {
-            match merged.spans.iter_mut().find(|(known, _)| known == door) {
-                Some((_, all)) => all.extend(spans.iter().cloned()),
-                None => merged.spans.push((door, spans.clone())),
-            }
-        }
-        merged.counts.merge(&batch.counts);
-    }
-    merged
-}
-
-/// Scrapes are answered one by one; of spans the doors only need to know that they are stored.
-fn answer_group(group: Vec<Request>, report: WriteReport) {
-    let mut scrapes = report.scrapes.into_iter();
-    for request in group {
-        let mine = scrapes.by_ref().take(request.batch.scrapes.len()).collect();
-        let spans = request.batch.spans.iter().map(|(_, spans)| spans.len() as u64).sum();
-        let _ = request.done.send(Ok(WriteReport { scrapes: mine, spans_stored: spans, ..WriteReport::default() }));
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::schema::BUCKETS_MAX;
-use super::{EdgeLabels, Span, Totals};
+use super::{EdgeLabels, EncodedBlock, Span, Totals};
 
 /// An edge as the dictionary knows it: labels, and the bounds that its histograms are counted by.
 #[derive(Debug, PartialEq)]
@@ -19,7 +19,9 @@ impl Edge {
     #[must_use]
     pub fn new(labels: Arc<EdgeLabels>, bounds: Arc<[f64]>) -> Self {
         let mut hasher = blake3::Hasher::new();
-        for value in labels.values() {
+        // Without telemetry the edge has the name that it had before there was such a label.
+        let last = labels.values().len() - usize::from(labels.telemetry.is_empty());
+        for value in &labels.values()[..last] {
             hasher.update(&(value.len() as u64).to_le_bytes());
             hasher.update(value.as_bytes());
         }
@@ -90,14 +92,70 @@ impl Counts {
     }
 }
 
-/// One transaction. What spans are stored, and which of them were there already, the store counts by itself.
+/// Names a request, so that it is stored once however often it is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Delivery {
+    pub id: [u8; 16],
+}
+
+impl Delivery {
+    /// Of a body as it is after decompression: a client may compress it anew.
+    #[must_use]
+    pub fn new(door: &str, body: &[u8]) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&(door.len() as u64).to_le_bytes());
+        hasher.update(door.as_bytes());
+        hasher.update(body);
+        let mut id = [0; 16];
+        id.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+        Self { id }
+    }
+}
+
+/// A block that came through a door; its items are counted as stored when it is.
+#[derive(Clone, Debug)]
+pub struct BlockWrite {
+    pub door: &'static str,
+    pub signal: &'static str,
+    pub block: EncodedBlock,
+}
+
+/// What one request asks to be written. The store counts by itself what of spans and blocks is stored, and what is
+/// refused because the request is a retry.
 #[derive(Clone, Debug, Default)]
 pub struct WriteBatch {
     pub scrapes: Vec<ScrapeBatch>,
     /// By the door they came through.
     pub spans: Vec<(&'static str, Vec<Span>)>,
+    pub blocks: Vec<BlockWrite>,
+    /// Traffic that no target's counters told, by the start of the ten-second step that it belongs to.
+    pub added: Vec<(i64, Arc<Edge>, Totals)>,
+    /// When it was stored already, nothing of the batch is but its counts.
+    pub delivery: Option<Delivery>,
     pub counts: Counts,
 }
+
+impl WriteBatch {
+    /// Series, steps of edges, spans and blocks.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        let steps: usize = self.scrapes.iter().map(|scrape| scrape.added.len() + scrape.counters.len()).sum();
+        let spans: usize = self.spans.iter().map(|(_, spans)| spans.len()).sum();
+        steps + spans + self.blocks.len() + self.added.len()
+    }
+
+    /// About what it takes in memory.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let steps: usize = self.scrapes.iter().map(|scrape| scrape.added.len() + scrape.counters.len()).sum();
+        let spans = self.spans.iter().flat_map(|(_, spans)| spans).map(Span::bytes);
+        let blocks = self.blocks.iter().map(|write| write.block.bytes());
+        (steps + self.added.len()) * STEP_BYTES + spans.sum::<usize>() + blocks.sum::<usize>()
+    }
+}
+
+/// Of an edge's totals, with the counts of its buckets.
+const STEP_BYTES: usize = 350;
 
 /// What became of a batch; all of it is durable.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -105,9 +163,11 @@ pub struct WriteReport {
     /// In the order of the batch: the target's new version, or `None` when another collector had been there first and
     /// nothing of the scrape was stored.
     pub scrapes: Vec<Option<i64>>,
+    /// The batch was stored before, when it was sent the first time.
+    pub is_repeated: bool,
     pub spans_stored: u64,
     pub spans_duplicate: u64,
-    /// All that was counted, spans included.
+    /// All that was counted, spans and blocks included.
     pub counts: Counts,
 }
 
@@ -119,4 +179,26 @@ pub struct StoredTarget {
     pub uptime_s: Option<f64>,
     pub started_at_s: Option<f64>,
     pub counters: Vec<(Arc<Edge>, Totals)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edges_of_metrics_keep_their_hash() {
+        let labels = EdgeLabels { reporter: "source".into(), response_code: "200".into(), ..EdgeLabels::default() };
+        let edge = Edge::new(Arc::new(labels.clone()), Arc::from([1.0, 5.0]));
+        // As the version before the label `telemetry` wrote it.
+        assert_eq!(edge.hash(), &[138, 123, 213, 210, 247, 108, 157, 64, 50, 205, 132, 130, 17, 251, 242, 43]);
+        let of_logs = Edge::new(Arc::new(EdgeLabels { telemetry: "logs".into(), ..labels }), Arc::from([1.0, 5.0]));
+        assert_ne!(of_logs.hash(), edge.hash());
+    }
+
+    #[test]
+    fn a_delivery_is_of_its_door_and_body() {
+        assert_eq!(Delivery::new("otlp", b"x"), Delivery::new("otlp", b"x"));
+        assert_ne!(Delivery::new("otlp", b"x"), Delivery::new("otlp", b"y"));
+        assert_ne!(Delivery::new("otlp", b"x"), Delivery::new("otl", b"px"));
+    }
 }

@@ -2,13 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
 use super::EdgeLabels;
 use super::batch::Edge;
-use super::schema::Slice;
+use super::block::CorruptBlock;
+use super::schema::{Family, Slice};
 
 /// Names from the dictionary of services or operations: id, and until when the database keeps them.
 pub(super) type Names<K> = HashMap<K, (i64, i64)>;
@@ -20,6 +21,7 @@ pub(super) struct Caches {
     slices: Mutex<HashSet<Slice>>,
     names: Mutex<SpanNames>,
     newest_ms: AtomicI64,
+    corrupt_blocks: AtomicU64,
 }
 
 /// The edges of one generation of the dictionary.
@@ -149,6 +151,17 @@ impl Caches {
 
     pub fn forget_names(&self) {
         *self.names.lock() = SpanNames::default();
+    }
+
+    /// Counts a block that was skipped, and names it in the log.
+    #[allow(dead_code)] // until the first block is decoded
+    pub fn corrupt_block(&self, family: Family, slice_s: i64, block_id: i64, error: &CorruptBlock) {
+        self.corrupt_blocks.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(table = family.name(), slice_s, block_id, %error, "a block is skipped");
+    }
+
+    pub fn corrupt_blocks(&self) -> u64 {
+        self.corrupt_blocks.load(Ordering::Relaxed)
     }
 
     /// The newest sample of all.

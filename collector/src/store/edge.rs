@@ -10,6 +10,9 @@ macro_rules! edge_labels {
     ($($name:ident),+ $(,)?) => {
         /// The labels of one edge, named as in the metrics. A label that a series does not carry is empty, as in
         /// Prometheus, where an empty label and an absent one are the same.
+        ///
+        /// The last one no metric carries: `telemetry` says what the edge was counted from, empty for metrics, `logs` or
+        /// `spans`.
         #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub struct EdgeLabels { $(pub $name: Arc<str>),+ }
 
@@ -61,6 +64,7 @@ edge_labels! {
     grpc_response_status,
     response_flags,
     connection_security_policy,
+    telemetry,
 }
 
 impl EdgeLabels {

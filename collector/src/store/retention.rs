@@ -16,6 +16,8 @@ pub struct Retention {
     /// Rollups of an hour.
     pub hours: Duration,
     pub spans: Duration,
+    pub logs: Duration,
+    pub samples: Duration,
 }
 
 const DAY: u64 = 24 * 3600;
@@ -31,6 +33,8 @@ impl Default for Retention {
             minutes: Duration::from_secs(14 * DAY),
             hours: Duration::from_secs(400 * DAY),
             spans: Duration::from_secs(7 * DAY),
+            logs: Duration::from_secs(7 * DAY),
+            samples: Duration::from_secs(15 * DAY),
         }
     }
 }
@@ -42,10 +46,15 @@ impl Retention {
             Family::TenSeconds => self.fine,
             Family::Minute => self.minutes,
             Family::Hour => self.hours,
-            Family::Span => self.spans,
+            Family::Span | Family::SpanBlock => self.spans,
+            Family::LogBlock => self.logs,
+            Family::SampleBlock => self.samples,
         }
     }
 }
+
+/// How long a request is remembered for its retries.
+pub const DELIVERIES_KEPT: Duration = Duration::from_secs(15 * 60);
 
 /// Drops what is too old and returns the slices that went.
 pub(super) async fn drop_old<D: Database>(database: &D, retention: &Retention, now_ms: i64) -> Result<Vec<Slice>, StoreError> {
@@ -56,7 +65,8 @@ pub(super) async fn drop_old<D: Database>(database: &D, retention: &Retention, n
         dropped.extend(drop_family(database, family, before_s).await?);
     }
     forget_targets(database, now_ms).await?;
-    if dropped.iter().any(|slice| slice.family == Family::Span) {
+    forget_deliveries(database, now_ms).await?;
+    if dropped.iter().any(|slice| matches!(slice.family, Family::Span | Family::SpanBlock)) {
         forget_names(database, now_ms, retention).await?;
     }
     Ok(dropped)
@@ -93,6 +103,13 @@ async fn forget_targets<D: Database>(database: &D, now_ms: i64) -> Result<(), St
             transaction.execute(&sql, vec![row.int(0).into()]).await?;
         }
     }
+    transaction.commit().await
+}
+
+async fn forget_deliveries<D: Database>(database: &D, now_ms: i64) -> Result<(), StoreError> {
+    let before_ms = now_ms - i64::try_from(DELIVERIES_KEPT.as_millis()).unwrap_or(i64::MAX / 2);
+    let mut transaction = database.begin().await?;
+    transaction.execute("DELETE FROM delivery WHERE at_ms < $1", vec![before_ms.into()]).await?;
     transaction.commit().await
 }
 

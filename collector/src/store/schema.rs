@@ -40,11 +40,18 @@ pub enum Family {
     TenSeconds,
     Minute,
     Hour,
+    /// A row per span, as the first version wrote them.
     Span,
+    SpanBlock,
+    LogBlock,
+    SampleBlock,
 }
 
 impl Family {
-    pub const ALL: [Self; 4] = [Self::TenSeconds, Self::Minute, Self::Hour, Self::Span];
+    pub const ALL: [Self; 7] =
+        [Self::TenSeconds, Self::Minute, Self::Hour, Self::Span, Self::SpanBlock, Self::LogBlock, Self::SampleBlock];
+    /// Those whose rows are blocks.
+    pub const BLOCKS: [Self; 3] = [Self::SpanBlock, Self::LogBlock, Self::SampleBlock];
     /// Finest first.
     pub const ROLLUPS: [Self; 3] = [Self::TenSeconds, Self::Minute, Self::Hour];
 
@@ -55,17 +62,20 @@ impl Family {
             Self::Minute => "rollup_1m",
             Self::Hour => "rollup_1h",
             Self::Span => "span",
+            Self::SpanBlock => "span_block",
+            Self::LogBlock => "log_block",
+            Self::SampleBlock => "sample_block",
         }
     }
 
-    /// Seconds of one step; spans have none.
+    /// Seconds of one step; spans and blocks have none.
     #[must_use]
     pub fn step_s(self) -> i64 {
         match self {
             Self::TenSeconds => 10,
             Self::Minute => 60,
             Self::Hour => 3600,
-            Self::Span => 1,
+            Self::Span | Self::SpanBlock | Self::LogBlock | Self::SampleBlock => 1,
         }
     }
 
@@ -73,10 +83,10 @@ impl Family {
     #[must_use]
     pub fn slice_s(self) -> i64 {
         match self {
-            Self::TenSeconds => 2 * 3600,
+            Self::TenSeconds | Self::SampleBlock => 2 * 3600,
             Self::Minute => 24 * 3600,
             Self::Hour => 30 * 24 * 3600,
-            Self::Span => 3600,
+            Self::Span | Self::SpanBlock | Self::LogBlock => 3600,
         }
     }
 
@@ -149,6 +159,15 @@ fn ddl(dialect: Dialect, slice: Slice) -> Vec<String> {
                  PRIMARY KEY (t, edge_id)) WITHOUT ROWID"
             )]
         }
+        // The summary before the data: a search then never touches the pages of the data.
+        (Dialect::Sqlite, Family::SpanBlock | Family::LogBlock | Family::SampleBlock) => vec![
+            format!(
+                "CREATE TABLE {table} (block_id INTEGER PRIMARY KEY, slice_s INTEGER NOT NULL, shard INTEGER NOT NULL, \
+                 level INTEGER NOT NULL, from_us INTEGER NOT NULL, to_us INTEGER NOT NULL, items INTEGER NOT NULL, \
+                 summary BLOB NOT NULL, data BLOB NOT NULL)"
+            ),
+            format!("CREATE INDEX {table}_to_merge ON {table} (shard) WHERE level < 2"),
+        ],
         (Dialect::Sqlite, Family::Span) => vec![
             format!(
                 "CREATE TABLE {table} (trace_id BLOB NOT NULL, span_id BLOB NOT NULL, \

@@ -160,6 +160,27 @@ impl Span {
     }
 }
 
+impl Span {
+    /// About what it takes in memory; what spans share is not counted.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let events =
+            self.events.iter().map(|event| size_of::<SpanEvent>() + event.name.len() + attribute_bytes(&event.attributes));
+        let links = self.links.iter().map(|link| size_of::<SpanLink>() + attribute_bytes(&link.attributes));
+        let texts = self.name.len() + self.status_message.len() + self.trace_state.len();
+        size_of::<Self>() + texts + attribute_bytes(&self.attributes) + events.sum::<usize>() + links.sum::<usize>()
+    }
+}
+
+fn attribute_bytes(attributes: &Attributes) -> usize {
+    let value = |value: &AttributeValue| match value {
+        AttributeValue::Text(text) | AttributeValue::Json(text) => text.len(),
+        AttributeValue::Bytes(bytes) => bytes.len(),
+        AttributeValue::Bool(_) | AttributeValue::Int(_) | AttributeValue::Double(_) => 0,
+    };
+    attributes.len() * size_of::<(Arc<str>, AttributeValue)>() + attributes.iter().map(|(_, v)| value(v)).sum::<usize>()
+}
+
 impl AttributeValue {
     #[must_use]
     pub fn text(text: &str) -> Self {

@@ -1,15 +1,17 @@
-//! Writes one batch in one transaction: what targets said, what that adds to the rollups, spans, and the counts.
+//! Writes a group of batches in one transaction: what targets said, what that adds to the rollups, spans, blocks, and the
+//! counts.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::batch::{Counts, Edge, ScrapeBatch, WriteBatch, WriteReport};
+use super::batch::{Counts, Delivery, Edge, ScrapeBatch, WriteBatch, WriteReport};
+use super::block::LEVEL_WRITTEN;
 use super::caches::{EdgeRow, SpanNames};
 use super::database::{Database, Transaction, Value, int};
 use super::dictionary::pin_edges;
 use super::plan::floor;
 use super::schema::{Family, Slice, create_slice, value_columns};
-use super::{StoreError, Totals, bulk, counters, span_write};
+use super::{StoreError, Totals, block_write, bulk, counters, span_write};
 
 /// What the caches learn when the transaction has been committed.
 #[derive(Default)]
@@ -27,44 +29,85 @@ pub(super) struct Writing<'a, D: Database> {
     generation: Option<i64>,
 }
 
-pub(super) async fn write<D: Database>(database: &D, batch: &WriteBatch) -> Result<WriteReport, StoreError> {
-    ensure_slices(database, batch).await?;
-    let transaction = database.begin().await?;
-    let mut writing = Writing { database, transaction, learnt: Learnt::default(), generation: None };
-    let mut report = WriteReport::default();
-    let mut counts = batch.counts.clone();
-    let mut stored = Vec::new();
-    for scrape in &batch.scrapes {
-        let version = writing.claim(scrape).await?;
-        report.scrapes.push(version.map(|(_, version)| version));
-        if let Some((target_id, _)) = version {
-            stored.push((target_id, scrape));
-            counts.merge(&scrape.counts);
+/// Stores a group. Batches that were stored before are found by their delivery, left out and reported as repeated.
+pub(super) async fn write<D: Database>(database: &D, group: &[WriteBatch]) -> Result<Vec<WriteReport>, StoreError> {
+    let mut repeated = repeats(group);
+    loop {
+        ensure_slices(database, group, &repeated).await?;
+        if let Some(reports) = attempt(database, group, &repeated).await? {
+            return Ok(reports);
+        }
+        // Each turn finds some, so there are as many turns as batches at most.
+        repeated.extend(stored_before(database, group).await?);
+    }
+}
+
+/// Places of the batches whose delivery is in the database.
+async fn stored_before<D: Database>(database: &D, group: &[WriteBatch]) -> Result<Vec<usize>, StoreError> {
+    let mut transaction = database.begin_read().await?;
+    let mut places = Vec::new();
+    for (place, batch) in group.iter().enumerate() {
+        let Some(delivery) = batch.delivery else { continue };
+        let sql = "SELECT at_ms FROM delivery WHERE delivery_id = $1";
+        if !transaction.fetch(sql, vec![Value::Blob(delivery.id.to_vec())]).await?.is_empty() {
+            places.push(place);
         }
     }
+    Ok(places)
+}
+
+fn fresh<'a>(group: &'a [WriteBatch], repeated: &'a HashSet<usize>) -> impl Iterator<Item = &'a WriteBatch> + Clone {
+    group.iter().enumerate().filter(|(place, _)| !repeated.contains(place)).map(|(_, batch)| batch)
+}
+
+/// Places of the batches that repeat one before them in the group.
+fn repeats(group: &[WriteBatch]) -> HashSet<usize> {
+    let mut seen = HashSet::new();
+    let is_repeat = |(_, batch): &(usize, &WriteBatch)| batch.delivery.is_some_and(|delivery| !seen.insert(delivery));
+    group.iter().enumerate().filter(is_repeat).map(|(place, _)| place).collect()
+}
+
+/// All in one transaction; `None`, and rolled back, when more batches turn out to be repeated.
+async fn attempt<D: Database>(
+    database: &D,
+    group: &[WriteBatch],
+    repeated: &HashSet<usize>,
+) -> Result<Option<Vec<WriteReport>>, StoreError> {
+    let transaction = database.begin().await?;
+    let mut writing = Writing { database, transaction, learnt: Learnt::default(), generation: None };
+    if !writing.deliveries(group, repeated).await? {
+        return Ok(None);
+    }
+    let mut reports = Vec::with_capacity(group.len());
+    let mut stored = Vec::new();
+    for (place, batch) in group.iter().enumerate() {
+        let is_repeated = repeated.contains(&place);
+        reports.push(writing.batch(batch, is_repeated, &mut stored).await?);
+    }
     writing.series(&stored).await?;
-    writing.rollups(&stored).await?;
-    for (door, spans) in &batch.spans {
-        let inserted = span_write::insert(&mut writing, spans).await?;
-        let duplicate = spans.len() as u64 - inserted;
-        counts.add(door, "spans", "stored", inserted);
-        counts.refuse(door, "spans", "duplicate", duplicate);
-        report.spans_stored += inserted;
-        report.spans_duplicate += duplicate;
+    let told = stored.iter().flat_map(|(_, scrape)| &scrape.added);
+    writing.rollups(told.chain(fresh(group, repeated).flat_map(|batch| &batch.added))).await?;
+    let blocks = fresh(group, repeated).flat_map(|batch| &batch.blocks).map(|write| (LEVEL_WRITTEN, &write.block));
+    block_write::insert::<D>(&mut *writing.transaction, blocks).await?;
+    let mut counts = Counts::default();
+    for report in &reports {
+        counts.merge(&report.counts);
     }
     writing.counts(&counts).await?;
     writing.transaction.commit().await?;
     remember(database, writing.learnt, writing.generation, &stored);
-    report.counts = counts;
-    Ok(report)
+    Ok(Some(reports))
 }
 
-/// Makes the slices that the batch needs.
-async fn ensure_slices<D: Database>(database: &D, batch: &WriteBatch) -> Result<(), StoreError> {
-    let steps = batch.scrapes.iter().flat_map(|scrape| &scrape.added).map(|(t_s, _, _)| *t_s);
-    let rollups = steps.flat_map(|t_s| Family::ROLLUPS.map(|family| family.slice_at(t_s)));
-    let spans = batch.spans.iter().flat_map(|(_, spans)| spans).map(span_write::slice_of);
-    let needed: BTreeSet<Slice> = rollups.chain(spans).collect();
+/// Makes the slices that the group needs.
+async fn ensure_slices<D: Database>(database: &D, group: &[WriteBatch], repeated: &HashSet<usize>) -> Result<(), StoreError> {
+    let mut needed: BTreeSet<Slice> = BTreeSet::new();
+    for batch in fresh(group, repeated) {
+        let steps = batch.scrapes.iter().flat_map(|scrape| &scrape.added).chain(&batch.added).map(|(t_s, _, _)| *t_s);
+        needed.extend(steps.flat_map(|t_s| Family::ROLLUPS.map(|family| family.slice_at(t_s))));
+        needed.extend(batch.spans.iter().flat_map(|(_, spans)| spans).map(span_write::slice_of));
+        needed.extend(batch.blocks.iter().map(|write| write.block.slice()));
+    }
     for slice in needed {
         if !database.caches().has_slice(slice) {
             create_slice(database, slice).await?;
@@ -82,6 +125,18 @@ fn remember<D: Database>(database: &D, learnt: Learnt, generation: Option<i64>, 
     caches.add_names(learnt.names);
     for (_, scrape) in stored {
         caches.heard_at(scrape.scraped_at_ms);
+    }
+}
+
+/// Counts what of a batch is blocks and spans.
+fn count_items(batch: &WriteBatch, is_repeated: bool, counts: &mut Counts) {
+    for write in &batch.blocks {
+        let items = u64::from(write.block.items);
+        if is_repeated {
+            counts.refuse(write.door, write.signal, "duplicate", items);
+        } else {
+            counts.add(write.door, write.signal, "stored", items);
+        }
     }
 }
 
@@ -105,6 +160,46 @@ impl<D: Database> Writing<'_, D> {
         ];
         let rows = self.transaction.fetch(sql, values).await?;
         Ok(rows.first().map(|row| (row.int(0), row.int(1))))
+    }
+
+    /// Writes down which requests these are; false when some were stored before.
+    async fn deliveries(&mut self, group: &[WriteBatch], repeated: &HashSet<usize>) -> Result<bool, StoreError> {
+        // In order, so that two collectors that get the same requests wait for each other in the same order.
+        let ids: BTreeSet<Delivery> = fresh(group, repeated).filter_map(|batch| batch.delivery).collect();
+        let now_ms = crate::clock::now_ms();
+        let values = ids.iter().flat_map(|delivery| [Value::Blob(delivery.id.to_vec()), now_ms.into()]).collect();
+        let into = "delivery (delivery_id, at_ms)";
+        let tail = "ON CONFLICT (delivery_id) DO NOTHING";
+        let inserted = bulk::insert(D::DIALECT, &mut *self.transaction, into, tail, 2, values).await?;
+        Ok(inserted == ids.len() as u64)
+    }
+
+    /// What of a batch is written by itself; scrapes that are stored join `stored`.
+    async fn batch<'b>(
+        &mut self,
+        batch: &'b WriteBatch,
+        is_repeated: bool,
+        stored: &mut Vec<(i64, &'b ScrapeBatch)>,
+    ) -> Result<WriteReport, StoreError> {
+        let mut report = WriteReport { is_repeated, counts: batch.counts.clone(), ..WriteReport::default() };
+        count_items(batch, is_repeated, &mut report.counts);
+        for scrape in &batch.scrapes {
+            let version = if is_repeated { None } else { self.claim(scrape).await? };
+            report.scrapes.push(version.map(|(_, version)| version));
+            if let Some((target_id, _)) = version {
+                stored.push((target_id, scrape));
+                report.counts.merge(&scrape.counts);
+            }
+        }
+        for (door, spans) in &batch.spans {
+            let inserted = if is_repeated { 0 } else { span_write::insert(self, spans).await? };
+            let duplicate = spans.len() as u64 - inserted;
+            report.counts.add(door, "spans", "stored", inserted);
+            report.counts.refuse(door, "spans", "duplicate", duplicate);
+            report.spans_stored += inserted;
+            report.spans_duplicate += duplicate;
+        }
+        Ok(report)
     }
 
     async fn series(&mut self, stored: &[(i64, &ScrapeBatch)]) -> Result<(), StoreError> {
@@ -136,11 +231,11 @@ impl<D: Database> Writing<'_, D> {
         Ok(())
     }
 
-    async fn rollups(&mut self, stored: &[(i64, &ScrapeBatch)]) -> Result<(), StoreError> {
+    async fn rollups<'b>(&mut self, added: impl Iterator<Item = &'b (i64, Arc<Edge>, Totals)> + Clone) -> Result<(), StoreError> {
         for family in Family::ROLLUPS {
             // Ordered, so that two collectors that add to the same rows lock them in the same order.
             let mut rows: BTreeMap<(i64, i64), Totals> = BTreeMap::new();
-            for (t_s, edge, totals) in stored.iter().flat_map(|(_, scrape)| &scrape.added) {
+            for (t_s, edge, totals) in added.clone() {
                 let edge_id = self.edge_id(edge).await?;
                 rows.entry((floor(*t_s, family.step_s()), edge_id)).or_default().add(totals);
             }

@@ -239,6 +239,7 @@ mod tests {
                 "destination_cluster",
                 "grpc_response_status",
                 "connection_security_policy",
+                "telemetry",
             ];
             let expected = match name {
                 "reporter" => Some(Skipped::NotWanted),
