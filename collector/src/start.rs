@@ -18,7 +18,7 @@ use tracing::{info, warn};
 use crate::clock::now_ms;
 use crate::control::{ControlError, ControlPlane, ControlSettings};
 use crate::ingest::report;
-use crate::ingest::scrape::{FileTargetsError, Scheduler, ScrapeSettings, ScrapeStatuses};
+use crate::ingest::scrape::{FileTargetsError, Scheduler, ScrapeClock, ScrapeStatuses};
 use crate::ingest::zipkin::ZipkinDoor;
 use crate::own_metrics::OwnMetrics;
 use crate::pipeline::Writer;
@@ -111,9 +111,8 @@ impl Collector {
         let statuses = ScrapeStatuses::default();
         let reported = statuses.clone();
         control.report_scrapes(Arc::new(move |node_id| reported.get(node_id)));
-        let scrape = ScrapeSettings::every(settings.scrape_interval);
-        let scheduler =
-            Scheduler::new(scrape, Arc::clone(&store), handle.clone(), Arc::clone(&metrics), statuses.clone()).await?;
+        let clock = ScrapeClock::default();
+        let scheduler = Scheduler::new(clock, Arc::clone(&store), handle.clone(), Arc::clone(&metrics), statuses.clone()).await?;
         let sources = targets::sources(&settings, &control, &stop.scraping).await?;
         let scraping = tokio::spawn(scheduler.run(sources, stop.scraping.clone()));
 
@@ -127,7 +126,7 @@ impl Collector {
                 scrape_interval_s: settings.scrape_interval.as_secs_f64(),
                 retention_s: settings.retention.hours.as_secs(),
             },
-            api: api(&control, &store, &zipkin, &metrics),
+            api: api(&control, &store, &zipkin, &metrics).merge(crate::ingest::scrape::report::router(statuses.clone())),
             open: Router::new(),
             hosts: hosts(&settings),
             auth: Arc::clone(&auth),

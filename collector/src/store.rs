@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+mod adopt;
 mod batch;
 mod block;
 mod block_read;
@@ -89,6 +90,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// What is remembered of a target; `None` when it was never scraped.
     async fn target(&self, key: &str) -> Result<Option<StoredTarget>, StoreError>;
+
+    /// Gives a target the state that was kept under one of its former keys: of all of them, and of its own, the newest
+    /// is kept.
+    async fn adopt_target(&self, key: &str, former: &[Arc<str>]) -> Result<(), StoreError>;
 
     /// Edges in the dictionary.
     fn edge_count(&self) -> usize;
@@ -176,6 +181,10 @@ impl<D: database::Database> Store for D {
 
     async fn target(&self, key: &str) -> Result<Option<StoredTarget>, StoreError> {
         read::target(self, key).await
+    }
+
+    async fn adopt_target(&self, key: &str, former: &[Arc<str>]) -> Result<(), StoreError> {
+        adopt::adopt(self, key, former).await
     }
 
     fn edge_count(&self) -> usize {

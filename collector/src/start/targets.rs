@@ -1,39 +1,53 @@
 //! Who is scraped: registered proxies, configured URLs, and a file of targets.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
+use sidelight_mesh::identity::NodeIdentity;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::control::{ControlPlane, Target};
-use crate::ingest::scrape::{FileTargetsError, ScrapeTarget, watch_file};
+use crate::ingest::scrape::{
+    Discovery, FileTargetsError, LabelSet, ScrapeTarget, Sources, TargetDefaults, TargetGroup, sanitized, url_labels, watch_file,
+};
 use crate::settings::Settings;
 
-type Targets = Arc<[ScrapeTarget]>;
+/// Job of the proxies that registered.
+const REGISTERED: &str = "sidelight-proxies";
+/// Job of the URLs of the settings.
+const CONFIGURED: &str = "sidelight-urls";
+/// Job of `--scrape-file`.
+const FILE: &str = "sidelight-file";
 
 /// One source for each of them; `stop` ends their tasks.
 pub(super) async fn sources(
     settings: &Settings,
     control: &ControlPlane,
     stop: &CancellationToken,
-) -> Result<Vec<watch::Receiver<Targets>>, FileTargetsError> {
-    let mut sources = vec![registered(control.targets(), stop.clone())];
+) -> Result<Sources, FileTargetsError> {
+    let envoys = |job| TargetDefaults::envoys(job, settings.scrape_interval);
+    let mut sources = vec![registered(envoys(REGISTERED), control.targets(), stop.clone())];
     if !settings.scrape_urls.is_empty() {
-        let targets = settings.scrape_urls.iter().map(|url| configured(url)).collect();
-        sources.push(watch::channel(targets).1);
+        let targets = settings.scrape_urls.iter().filter_map(|url| url_labels(url)).collect();
+        let groups = [TargetGroup { targets, labels: LabelSet::default() }];
+        sources.push(watch::channel(Arc::new(Discovery::of(&envoys(CONFIGURED), &groups))).1);
     }
     if let Some(path) = &settings.scrape_file {
-        sources.push(watch_file(path.clone(), stop.clone()).await?);
+        sources.push(watch_file(path.clone(), envoys(FILE), stop.clone()).await?);
     }
     Ok(sources)
 }
 
-fn configured(url: &str) -> ScrapeTarget {
-    ScrapeTarget { key: url.into(), url: url.to_owned(), namespace: "".into(), connected: true, registered_at_ms: None }
-}
-
-fn registered(mut proxies: watch::Receiver<Arc<[Target]>>, stop: CancellationToken) -> watch::Receiver<Targets> {
-    let convert = |proxies: &[Target]| -> Targets { proxies.iter().map(proxy).collect() };
+fn registered(
+    defaults: TargetDefaults,
+    mut proxies: watch::Receiver<Arc<[Target]>>,
+    stop: CancellationToken,
+) -> watch::Receiver<Arc<Discovery>> {
+    let convert = move |proxies: &[Target]| {
+        let targets = proxies.iter().filter_map(|target| proxy(&defaults, target)).collect();
+        Arc::new(Discovery { pool: REGISTERED.into(), targets, ..Discovery::default() })
+    };
     let (sender, receiver) = watch::channel(convert(&proxies.borrow_and_update()));
     tokio::spawn(async move {
         while let Some(Ok(())) = stop.run_until_cancelled(proxies.changed()).await {
@@ -43,12 +57,29 @@ fn registered(mut proxies: watch::Receiver<Arc<[Target]>>, stop: CancellationTok
     receiver
 }
 
-fn proxy(target: &Target) -> ScrapeTarget {
-    ScrapeTarget {
-        key: target.id.as_str().into(),
-        url: target.url.clone(),
-        namespace: target.identity.namespace.as_str().into(),
+fn proxy(defaults: &TargetDefaults, target: &Target) -> Option<ScrapeTarget> {
+    let identity = &target.identity;
+    let mut labels = url_labels(&target.url)?;
+    for (name, value) in described(identity) {
+        labels.set(&name, value);
+    }
+    let node_id: Arc<str> = target.id.as_str().into();
+    let alias = |port| SocketAddr::new(identity.ip, port).to_string();
+    let made = defaults.target(&labels).ok()?.ok()?;
+    Some(ScrapeTarget {
+        former_keys: [node_id.clone()].into(),
+        node_id: Some(node_id),
+        aliases: [alias(identity.ports.prometheus), alias(identity.ports.status)].into(),
+        namespace: identity.namespace.as_str().into(),
         connected: target.connected,
         registered_at_ms: Some(target.registered_at_ms),
-    }
+        ..made
+    })
+}
+
+/// The labels that Istio's job for pods gives: those of the pod, its namespace and its name.
+fn described(identity: &NodeIdentity) -> impl Iterator<Item = (String, &str)> {
+    let pod = [("namespace", &identity.namespace), ("pod", &identity.name)];
+    let labels = identity.labels.iter().map(|(name, value)| (sanitized(name), value.as_str()));
+    labels.chain(pod.map(|(name, value)| (name.to_owned(), value.as_str())))
 }

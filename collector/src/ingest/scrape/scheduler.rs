@@ -1,20 +1,21 @@
-//! Keeps one task per target, spread over the interval, and sees to it that a target's last counts are not lost.
+//! Keeps one task per target, each at its own phase of the interval, and sees to it that a target's last counts are not lost.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::fetch::Fetcher;
+use super::discovery::Discovery;
+use super::schedule::{Schedule, ScrapeClock};
+use super::status::{DroppedTargets, ScrapeStatuses};
+use super::target::ScrapeTarget;
 use super::task::{Shared, TargetTask};
-use super::{ScrapeSettings, ScrapeStatuses, ScrapeTarget};
-use crate::clock::now_ms;
+use super::wanted::Wanted;
+use crate::clock::{Moment, steady_ms};
 use crate::own_metrics::OwnMetrics;
 use crate::pipeline::WriterHandle;
 use crate::store::{Store, StoreError};
@@ -25,15 +26,18 @@ pub const TARGETS_MAX: usize = 5_000;
 const SCRAPES_MAX: usize = 64;
 /// Time for the last scrape of a target that leaves; it may be gone already.
 const LAST_SCRAPE_TIMEOUT: Duration = Duration::from_secs(2);
-/// A target that was just found is scraped within this time.
-const FIRST_SCRAPE_WITHIN_MS: u64 = 250;
+
+/// Where targets come from.
+pub type Sources = Vec<watch::Receiver<Arc<Discovery>>>;
 
 /// Scrapes the targets of all its sources until it is stopped.
 pub struct Scheduler {
     shared: Arc<Shared>,
-    settings: ScrapeSettings,
     slots: Arc<Semaphore>,
+    wanted: Wanted,
     running: HashMap<Arc<str>, Running>,
+    /// Tasks that scrape a last time.
+    leaving: HashMap<Arc<str>, JoinHandle<()>>,
 }
 
 struct Running {
@@ -43,27 +47,26 @@ struct Running {
 
 impl Scheduler {
     pub async fn new(
-        settings: ScrapeSettings,
+        clock: ScrapeClock,
         store: Arc<dyn Store>,
         writer: WriterHandle,
         metrics: Arc<OwnMetrics>,
         statuses: ScrapeStatuses,
     ) -> Result<Self, StoreError> {
         let store_created_at_ms = store.created_at_ms().await?;
-        let shared = Arc::new(Shared {
-            store,
-            writer,
-            metrics,
-            statuses,
-            fetcher: Fetcher::new(settings.timeout),
-            store_created_at_ms,
-            collector_started_at_ms: now_ms(),
-        });
-        Ok(Self { shared, settings, slots: Arc::new(Semaphore::new(SCRAPES_MAX)), running: HashMap::new() })
+        let collector_started_at_ms = clock.now_ms();
+        let shared = Arc::new(Shared { store, writer, metrics, statuses, clock, store_created_at_ms, collector_started_at_ms });
+        Ok(Self {
+            shared,
+            slots: Arc::new(Semaphore::new(SCRAPES_MAX)),
+            wanted: Wanted::default(),
+            running: HashMap::new(),
+            leaving: HashMap::new(),
+        })
     }
 
     /// Follows the sources until `stop`, then scrapes every target one last time and returns when that is stored.
-    pub async fn run(mut self, mut sources: Vec<watch::Receiver<Arc<[ScrapeTarget]>>>, stop: CancellationToken) {
+    pub async fn run(mut self, mut sources: Sources, stop: CancellationToken) {
         loop {
             self.follow(&mut sources);
             if stop.run_until_cancelled(changed(&mut sources)).await.is_none() {
@@ -72,30 +75,25 @@ impl Scheduler {
         }
         let tasks: Vec<JoinHandle<()>> = self.running.drain().map(|(_, running)| running.task).collect();
         // Dropping the senders tells the tasks to end.
-        for task in tasks {
+        for task in tasks.into_iter().chain(self.leaving.drain().map(|(_, task)| task)) {
             let _ = task.await;
         }
     }
 
-    fn follow(&mut self, sources: &mut [watch::Receiver<Arc<[ScrapeTarget]>>]) {
-        let mut wanted: HashMap<Arc<str>, ScrapeTarget> = HashMap::new();
-        let mut refused = 0;
-        for source in sources {
-            for target in source.borrow_and_update().iter() {
-                if wanted.len() < TARGETS_MAX {
-                    wanted.entry(target.key.clone()).or_insert_with(|| target.clone());
-                } else {
-                    refused += 1;
-                }
-            }
-        }
+    fn follow(&mut self, sources: &mut Sources) {
+        let found: Vec<Arc<Discovery>> = sources.iter_mut().map(|source| source.borrow_and_update().clone()).collect();
+        let refused = self.wanted.follow(&found);
         if refused > 0 {
             warn!(refused, TARGETS_MAX, "too many targets to scrape");
             self.shared.metrics.refused_targets(refused);
         }
-        self.running.retain(|key, running| wanted.contains_key(key) && !running.task.is_finished());
-        for (key, target) in wanted {
-            match self.running.get(&key) {
+        self.shared.statuses.set_dropped(dropped(&found));
+        self.leaving.retain(|_, task| !task.is_finished());
+        self.stop_unwanted();
+        let wanted: Vec<ScrapeTarget> = self.wanted.targets().cloned().collect();
+        for target in wanted {
+            self.shared.statuses.follow(&target);
+            match self.running.get(&target.key) {
                 Some(running) => {
                     running.target.send_if_modified(|known| {
                         let is_new = *known != target;
@@ -104,6 +102,7 @@ impl Scheduler {
                     });
                 }
                 None => {
+                    let key = target.key.clone();
                     let running = self.start(target);
                     self.running.insert(key, running);
                 }
@@ -112,15 +111,41 @@ impl Scheduler {
         self.shared.metrics.targets(self.running.len());
     }
 
-    fn start(&self, target: ScrapeTarget) -> Running {
+    fn stop_unwanted(&mut self) {
+        let wanted = &self.wanted;
+        let gone = self.running.extract_if(|key, running| !wanted.contains(key) || running.task.is_finished());
+        for (key, running) in gone {
+            self.leaving.insert(key, running.task);
+        }
+    }
+
+    /// A target that comes back while its last scrape still runs waits for the end of it.
+    fn start(&mut self, target: ScrapeTarget) -> Running {
+        let before = self.leaving.remove(&target.key);
         let (sender, receiver) = watch::channel(target);
-        let task = follow_target(self.shared.clone(), self.settings, self.slots.clone(), receiver);
-        Running { target: sender, task: tokio::spawn(task) }
+        let (shared, slots) = (self.shared.clone(), self.slots.clone());
+        let task = tokio::spawn(async move {
+            if let Some(before) = before {
+                let _ = before.await;
+            }
+            follow_target(shared, slots, receiver).await;
+        });
+        Running { target: sender, task }
     }
 }
 
+fn dropped(found: &[Arc<Discovery>]) -> Vec<DroppedTargets> {
+    let all = found.iter().filter(|discovery| discovery.dropped_total > 0);
+    all.map(|discovery| DroppedTargets {
+        pool: discovery.pool.clone(),
+        shown: discovery.dropped.clone(),
+        total: discovery.dropped_total,
+    })
+    .collect()
+}
+
 /// Waits until one of the sources has news. A source that has ended keeps its last targets.
-async fn changed(sources: &mut [watch::Receiver<Arc<[ScrapeTarget]>>]) {
+async fn changed(sources: &mut Sources) {
     let waiting = sources.iter_mut().map(|source| {
         Box::pin(async move {
             if source.changed().await.is_err() {
@@ -136,46 +161,45 @@ async fn changed(sources: &mut [watch::Receiver<Arc<[ScrapeTarget]>>]) {
 }
 
 /// Scrapes one target until its sender is gone, and then once more.
-async fn follow_target(
-    shared: Arc<Shared>,
-    settings: ScrapeSettings,
-    slots: Arc<Semaphore>,
-    mut targets: watch::Receiver<ScrapeTarget>,
-) {
+async fn follow_target(shared: Arc<Shared>, slots: Arc<Semaphore>, mut targets: watch::Receiver<ScrapeTarget>) {
     let mut task = TargetTask::new(targets.borrow_and_update().clone());
-    let mut next = Instant::now() + first_delay(&task.target.key, settings.interval);
+    shared.statuses.follow(&task.target);
+    let mut schedule = Schedule::new(&task.target.key, task.target.interval);
+    let mut next_ms = schedule.first_after(shared.clock.now_ms());
     let mut answers = true;
     loop {
         // One that is away and silent is left alone until it comes back.
         let is_awake = answers || task.target.connected;
         tokio::select! {
-            () = tokio::time::sleep_until(next), if is_awake => {
-                answers = scrape(&mut task, &shared, &slots).await;
-                next = (next + settings.interval).max(Instant::now());
+            () = until(&shared.clock, next_ms), if is_awake => {
+                answers = scrape(&mut task, &shared, &slots, schedule, next_ms).await;
+                next_ms = schedule.after(shared.clock.now_ms().max(next_ms));
             }
             news = targets.changed() => {
                 if news.is_err() {
                     break;
                 }
                 task.target = targets.borrow_and_update().clone();
+                schedule = Schedule::new(&task.target.key, task.target.interval);
                 // It came, went or moved: what it counted so far is fetched at once.
-                next = Instant::now();
+                next_ms = shared.clock.now_ms();
             }
         }
     }
-    let _ = tokio::time::timeout(LAST_SCRAPE_TIMEOUT, scrape(&mut task, &shared, &slots)).await;
+    let now_ms = shared.clock.now_ms();
+    let _ = tokio::time::timeout(LAST_SCRAPE_TIMEOUT, scrape(&mut task, &shared, &slots, schedule, now_ms)).await;
     shared.statuses.forget(&task.target.key);
 }
 
-async fn scrape(task: &mut TargetTask, shared: &Shared, slots: &Semaphore) -> bool {
-    // The semaphore is never closed.
-    let _slot = slots.acquire().await;
-    task.scrape(shared).await
+/// Waits by the clock that dates scrapes.
+async fn until(clock: &ScrapeClock, at_ms: i64) {
+    let wait_ms = u64::try_from(at_ms - clock.now_ms()).unwrap_or(0);
+    tokio::time::sleep(Duration::from_millis(wait_ms)).await;
 }
 
-/// The same target has the same phase, so that the load is spread and the gaps between scrapes are even.
-fn first_delay(key: &str, interval: Duration) -> Duration {
-    let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(key);
-    let within_ms = FIRST_SCRAPE_WITHIN_MS.min(u64::try_from(interval.as_millis()).unwrap_or(u64::MAX)).max(1);
-    Duration::from_millis(hash % within_ms)
+async fn scrape(task: &mut TargetTask, shared: &Shared, slots: &Semaphore, schedule: Schedule, planned_ms: i64) -> bool {
+    // The semaphore is never closed.
+    let _slot = slots.acquire().await;
+    let wall_ms = schedule.snapped(planned_ms, shared.clock.now_ms());
+    task.scrape(shared, Moment { wall_ms, steady_ms: steady_ms() }).await
 }

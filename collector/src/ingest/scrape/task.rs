@@ -7,7 +7,9 @@ use std::time::Instant;
 use sidelight_api::proxy::Scrape;
 use tracing::{debug, info, warn};
 
-use super::fetch::{FetchError, Fetcher};
+use super::client::FetchError;
+use super::fetch::fetch;
+use super::schedule::ScrapeClock;
 use super::{ScrapeStatuses, ScrapeTarget};
 use crate::clock::Moment;
 use crate::own_metrics::OwnMetrics;
@@ -25,7 +27,7 @@ pub struct Shared {
     pub writer: WriterHandle,
     pub metrics: Arc<OwnMetrics>,
     pub statuses: ScrapeStatuses,
-    pub fetcher: Fetcher,
+    pub clock: ScrapeClock,
     pub store_created_at_ms: i64,
     pub collector_started_at_ms: i64,
 }
@@ -58,10 +60,9 @@ impl TargetTask {
         Self { target, state: None }
     }
 
-    /// Scrapes once and tells how it went; false when the target did not answer.
-    pub async fn scrape(&mut self, shared: &Shared) -> bool {
+    /// Scrapes once for a moment and tells how it went; false when the target did not answer.
+    pub async fn scrape(&mut self, shared: &Shared, at: Moment) -> bool {
         let started = Instant::now();
-        let at = Moment::now();
         let result = self.scrape_once(shared, at).await;
         let took = started.elapsed();
         shared.metrics.scraped(if result.is_ok() { "stored" } else { "failed" }, took);
@@ -82,7 +83,7 @@ impl TargetTask {
     }
 
     async fn scrape_once(&mut self, shared: &Shared, at: Moment) -> Result<u64, ScrapeError> {
-        let text = shared.fetcher.fetch(&self.target.url).await?;
+        let text = fetch(&self.target).await?.text;
         let last = self.load(shared).await?;
         let knowledge = Knowledge {
             known_since_ms: known_since_ms(shared.store_created_at_ms, at.wall_ms),
@@ -115,7 +116,9 @@ impl TargetTask {
         if let Some(known) = self.state.take() {
             return Ok(known);
         }
-        let stored = shared.store.target(&self.target.key).await.map_err(ScrapeError::Load)?;
+        let (key, former) = (&self.target.key, &self.target.former_keys);
+        shared.store.adopt_target(key, former).await.map_err(ScrapeError::Load)?;
+        let stored = shared.store.target(key).await.map_err(ScrapeError::Load)?;
         Ok(stored.map(TargetState::from))
     }
 
