@@ -275,4 +275,6 @@ pub enum StoreError {
     },
     #[error("the database refused a query")]
     Query(#[from] sqlx::Error),
+    #[error("the database has not answered within {} s", limit.as_secs())]
+    Silent { limit: std::time::Duration },
 }

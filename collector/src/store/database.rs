@@ -1,6 +1,9 @@
 //! What the store needs of a database: transactions, queries with plain values, and its dialect.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
+use futures_util::stream::BoxStream;
 use sqlx::{Column, TypeInfo, ValueRef};
 
 use super::StoreError;
@@ -14,6 +17,8 @@ pub(super) enum Value {
     Null,
     /// Of a real number.
     NullReal,
+    NullText,
+    NullBlob,
     Int(i64),
     Real(f64),
     Text(String),
@@ -48,6 +53,10 @@ pub(super) trait Transaction: Send {
 
     async fn fetch(&mut self, sql: &str, values: Vec<Value>) -> Result<Vec<Row>, StoreError>;
 
+    /// Rows one by one, however many there are.
+    fn stream<'a>(&'a mut self, sql: &str) -> BoxStream<'a, Result<Row, StoreError>>;
+
+    /// An error leaves open whether the transaction was committed.
     async fn commit(self: Box<Self>) -> Result<(), StoreError>;
 }
 
@@ -115,12 +124,41 @@ pub(super) fn int(count: u64) -> Value {
     Value::Int(i64::try_from(count).unwrap_or(i64::MAX))
 }
 
+/// How long the end of a transaction that was given up may take; then its connection is closed.
+pub(super) const ROLLBACK_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// Waits for an answer of the database, but not for ever: a network that swallows packets never says no.
+pub(super) async fn in_time<T>(
+    limit: Option<Duration>,
+    answer: impl Future<Output = Result<T, sqlx::Error>> + Send,
+) -> Result<T, StoreError> {
+    match limit {
+        None => Ok(answer.await?),
+        Some(limit) => Ok(tokio::time::timeout(limit, answer).await.map_err(|_| StoreError::Silent { limit })??),
+    }
+}
+
 /// Binds by the kind of each value, and reads each column by the type that the database says it has.
+///
+/// Not on sqlx's own transaction: a connection on which somebody gave up waiting would go back to the pool by way of a
+/// ping without a limit, and a database that hangs would take one place after the other.
 macro_rules! impl_transaction {
-    ($Name:ident, $Db:ty) => {
-        pub(super) struct $Name(pub sqlx::Transaction<'static, $Db>);
+    ($Name:ident, $Db:ty, $limit:expr) => {
+        pub(super) struct $Name(Option<sqlx::pool::PoolConnection<$Db>>);
 
         impl $Name {
+            async fn begin(pool: &sqlx::Pool<$Db>, statement: &'static str) -> Result<Self, StoreError> {
+                // Made before the statement is sent: whoever stops waiting for it leaves no open transaction behind.
+                let mut transaction = Self(Some(pool.acquire().await?));
+                let begun = sqlx::raw_sql(statement).execute(transaction.connection()?);
+                crate::store::database::in_time($limit, begun).await?;
+                Ok(transaction)
+            }
+
+            fn connection(&mut self) -> Result<&mut <$Db as sqlx::Database>::Connection, StoreError> {
+                self.0.as_deref_mut().ok_or(StoreError::Query(sqlx::Error::PoolClosed))
+            }
+
             fn query(
                 sql: &str,
                 values: Vec<crate::store::database::Value>,
@@ -133,6 +171,8 @@ macro_rules! impl_transaction {
                     query = match value {
                         Value::Null => query.bind(None::<i64>),
                         Value::NullReal => query.bind(None::<f64>),
+                        Value::NullText => query.bind(None::<String>),
+                        Value::NullBlob => query.bind(None::<Vec<u8>>),
                         Value::Int(value) => query.bind(value),
                         Value::Real(value) => query.bind(value),
                         Value::Text(value) => query.bind(value),
@@ -143,10 +183,27 @@ macro_rules! impl_transaction {
             }
         }
 
+        impl Drop for $Name {
+            fn drop(&mut self) {
+                let Some(mut connection) = self.0.take() else { return };
+                let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+                    return connection.close_on_drop();
+                };
+                runtime.spawn(async move {
+                    let rollback = sqlx::raw_sql("ROLLBACK").execute(&mut *connection);
+                    let limit = crate::store::database::ROLLBACK_TIME_MAX;
+                    if !matches!(tokio::time::timeout(limit, rollback).await, Ok(Ok(_))) {
+                        connection.close_on_drop();
+                    }
+                });
+            }
+        }
+
         #[async_trait::async_trait]
         impl crate::store::database::Transaction for $Name {
             async fn execute(&mut self, sql: &str, values: Vec<crate::store::database::Value>) -> Result<u64, StoreError> {
-                Ok(Self::query(sql, values).execute(&mut *self.0).await?.rows_affected())
+                let changed = Self::query(sql, values).execute(self.connection()?);
+                Ok(crate::store::database::in_time($limit, changed).await?.rows_affected())
             }
 
             async fn fetch(
@@ -154,12 +211,29 @@ macro_rules! impl_transaction {
                 sql: &str,
                 values: Vec<crate::store::database::Value>,
             ) -> Result<Vec<crate::store::database::Row>, StoreError> {
-                let rows = Self::query(sql, values).fetch_all(&mut *self.0).await?;
-                rows.iter().map(crate::store::database::decode).collect()
+                let rows = Self::query(sql, values).fetch_all(self.connection()?);
+                crate::store::database::in_time($limit, rows).await?.iter().map(crate::store::database::decode).collect()
             }
 
-            async fn commit(self: Box<Self>) -> Result<(), StoreError> {
-                Ok(self.0.commit().await?)
+            fn stream<'a>(
+                &'a mut self,
+                sql: &str,
+            ) -> futures_util::stream::BoxStream<'a, Result<crate::store::database::Row, StoreError>> {
+                use futures_util::StreamExt as _;
+                match self.0.as_deref_mut() {
+                    None => futures_util::stream::iter([Err(StoreError::Query(sqlx::Error::PoolClosed))]).boxed(),
+                    Some(connection) => {
+                        Self::query(sql, vec![]).fetch(connection).map(|row| crate::store::database::decode(&row?)).boxed()
+                    }
+                }
+            }
+
+            async fn commit(mut self: Box<Self>) -> Result<(), StoreError> {
+                let committed = sqlx::raw_sql("COMMIT").execute(self.connection()?);
+                crate::store::database::in_time($limit, committed).await?;
+                // Back to the pool: there is nothing left to roll back.
+                drop(self.0.take());
+                Ok(())
             }
         }
     };

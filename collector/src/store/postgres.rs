@@ -1,6 +1,7 @@
 //! The store in a Postgres database, which several collectors may share.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::PgPool;
@@ -14,6 +15,11 @@ use super::schema::Dialect;
 
 /// Connections of one collector.
 const CONNECTIONS_MAX: u32 = 8;
+/// How long a query waits for a connection: for a free one, or for a database that is away.
+const ACQUIRE_TIME_MAX: Duration = Duration::from_secs(5);
+/// How long one statement may take before the database counts as silent. The longest are a query over a year of rollups,
+/// and a write that waits for its turn behind another collector's.
+const STATEMENT_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// Migrations of `migrations/postgres`.
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations/postgres");
@@ -25,7 +31,7 @@ pub struct PgStore {
     caches: Arc<Caches>,
 }
 
-impl_transaction!(PgTransaction, sqlx::Postgres);
+impl_transaction!(PgTransaction, sqlx::Postgres, Some(STATEMENT_TIME_MAX));
 
 #[async_trait]
 impl Database for PgStore {
@@ -36,12 +42,12 @@ impl Database for PgStore {
     }
 
     async fn begin(&self) -> Result<Box<dyn Transaction>, StoreError> {
-        Ok(Box::new(PgTransaction(self.pool.begin().await?)))
+        Ok(Box::new(PgTransaction::begin(&self.pool, "BEGIN").await?))
     }
 
     async fn begin_read(&self) -> Result<Box<dyn Transaction>, StoreError> {
         let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-        Ok(Box::new(PgTransaction(self.pool.begin_with(begin).await?)))
+        Ok(Box::new(PgTransaction::begin(&self.pool, begin).await?))
     }
 
     async fn close_pools(&self) {
@@ -58,6 +64,7 @@ impl PgStore {
         let place = format!("postgres://{}:{}", options.get_host(), options.get_port());
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS_MAX)
+            .acquire_timeout(ACQUIRE_TIME_MAX)
             .connect_with(options)
             .await
             .map_err(|source| StoreError::Open { place: place.clone(), source })?;
