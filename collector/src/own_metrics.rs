@@ -41,6 +41,7 @@ pub struct OwnMetrics {
     writes: Family<Outcome, Counter>,
     write_seconds: Histogram,
     rows: Counter,
+    store_out: Gauge,
     edges: Gauge,
     slices_dropped: Counter,
     started_at: Gauge<f64, AtomicU64>,
@@ -60,6 +61,7 @@ impl Default for OwnMetrics {
             writes: Family::default(),
             write_seconds: Histogram::new(BUCKETS),
             rows: Counter::default(),
+            store_out: Gauge::default(),
             edges: Gauge::default(),
             slices_dropped: Counter::default(),
             started_at: Gauge::default(),
@@ -102,6 +104,7 @@ impl OwnMetrics {
             self.write_seconds.clone(),
         );
         registry.register("store_rows", "Series, steps of edges and spans handed to the store", self.rows.clone());
+        registry.register("store_outage", "1 while the database is away, full or read-only", self.store_out.clone());
         registry.register("store_edges", "Edges in the dictionary", self.edges.clone());
         registry.register("store_slices_dropped", "Time slices dropped by retention", self.slices_dropped.clone());
         self.control.register(registry);
@@ -147,6 +150,10 @@ impl OwnMetrics {
         self.writes.get_or_create(&Outcome { outcome: if is_ok { "stored" } else { "failed" } }).inc();
         self.write_seconds.observe(took.as_secs_f64());
         self.rows.inc_by(rows as u64);
+    }
+
+    pub fn store_is_out(&self, is_out: bool) {
+        self.store_out.set(i64::from(is_out));
     }
 
     pub fn counted(&self, counts: &Counts) {

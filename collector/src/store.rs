@@ -18,6 +18,8 @@ mod dictionary;
 mod edge;
 mod forget_edges;
 pub mod log;
+mod outage;
+mod outcome;
 mod plan;
 mod postgres;
 mod read;
@@ -94,6 +96,12 @@ pub trait Store: Send + Sync + 'static {
     /// Gives a target the state that was kept under one of its former keys: of all of them, and of its own, the newest
     /// is kept.
     async fn adopt_target(&self, key: &str, former: &[Arc<str>]) -> Result<(), StoreError>;
+
+    /// Writes next to nothing, to see whether the database takes writes again.
+    async fn probe(&self) -> Result<(), StoreError>;
+
+    /// False since a write failed because the database is away, full or read-only, until one succeeds.
+    fn takes_writes(&self) -> bool;
 
     /// Edges in the dictionary.
     fn edge_count(&self) -> usize;
@@ -176,7 +184,9 @@ impl<D: database::Database> Store for D {
     }
 
     async fn write_group(&self, group: Arc<Vec<WriteBatch>>) -> Result<Vec<WriteReport>, StoreError> {
-        write::write(self, &group).await
+        let result = write::write(self, &group).await;
+        self.caches().wrote(result.as_ref().err());
+        result
     }
 
     async fn target(&self, key: &str) -> Result<Option<StoredTarget>, StoreError> {
@@ -185,6 +195,16 @@ impl<D: database::Database> Store for D {
 
     async fn adopt_target(&self, key: &str, former: &[Arc<str>]) -> Result<(), StoreError> {
         adopt::adopt(self, key, former).await
+    }
+
+    async fn probe(&self) -> Result<(), StoreError> {
+        let result = write::probe(self).await;
+        self.caches().wrote(result.as_ref().err());
+        result
+    }
+
+    fn takes_writes(&self) -> bool {
+        self.caches().takes_writes()
     }
 
     fn edge_count(&self) -> usize {
@@ -275,6 +295,11 @@ pub enum StoreError {
     },
     #[error("the database refused a query")]
     Query(#[from] sqlx::Error),
+    #[error("the database broke off while it committed, and what became of the batch is not known")]
+    Unknown {
+        #[source]
+        source: Box<StoreError>,
+    },
     #[error("the database has not answered within {} s", limit.as_secs())]
     Silent { limit: std::time::Duration },
 }

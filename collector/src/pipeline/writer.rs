@@ -1,12 +1,16 @@
 //! The one task that writes: it gathers what waits into one transaction, so that one sync to disk serves many batches.
 
+mod outage;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{debug, warn};
+
+use self::outage::Outage;
 
 use crate::own_metrics::OwnMetrics;
 use crate::store::{Counts, ScrapeBatch, Span, Store, StoreError, WriteBatch, WriteReport};
@@ -22,6 +26,11 @@ const GROUP_ROWS_MAX: usize = 20_000;
 /// Bytes in memory of what goes into one transaction, unless a single batch has more.
 const GROUP_BYTES_MAX: usize = 32 * 1024 * 1024;
 
+/// How long a group is tried again before it is answered with an error: a restart of the database, or a failover.
+const RETRY_TIME_MAX: Duration = Duration::from_secs(4);
+const RETRY_PAUSE_MIN: Duration = Duration::from_millis(50);
+const RETRY_PAUSE_MAX: Duration = Duration::from_millis(500);
+
 /// Why a batch was not stored.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
@@ -35,10 +44,13 @@ pub enum WriteError {
 
 type Answer = Result<WriteReport, Arc<StoreError>>;
 
+/// Whoever handed over a batch.
+type Waiter = oneshot::Sender<Answer>;
+
 /// What a door hands over; answered once it is durable.
 struct Request {
     batch: WriteBatch,
-    done: oneshot::Sender<Answer>,
+    done: Waiter,
     rows: usize,
     /// Given back when the writer has taken it.
     waiting: Waiting,
@@ -68,6 +80,7 @@ pub struct Writer {
     store: Arc<dyn Store>,
     requests: mpsc::Receiver<Request>,
     metrics: Arc<OwnMetrics>,
+    outage: Option<Outage>,
 }
 
 impl WriterHandle {
@@ -126,7 +139,7 @@ async fn answer(done: oneshot::Receiver<Answer>) -> Result<WriteReport, WriteErr
 #[derive(Default)]
 struct Group {
     batches: Vec<WriteBatch>,
-    waiters: Vec<oneshot::Sender<Answer>>,
+    waiters: Vec<Waiter>,
     rows: usize,
     bytes: usize,
 }
@@ -148,7 +161,7 @@ impl Writer {
     #[must_use]
     pub fn new(store: Arc<dyn Store>, metrics: Arc<OwnMetrics>) -> (Self, WriterHandle) {
         let (sender, requests) = mpsc::channel(QUEUE_MAX);
-        (Self { store, requests, metrics }, WriterHandle { requests: sender, waiting_bytes: Arc::default() })
+        (Self { store, requests, metrics, outage: None }, WriterHandle { requests: sender, waiting_bytes: Arc::default() })
     }
 
     /// Writes until `stop`, or until every handle is gone, and then what still waits.
@@ -158,6 +171,10 @@ impl Writer {
                 // The closed queue gives what is in it and takes nothing more.
                 () = stop.cancelled(), if !self.requests.is_closed() => {
                     self.requests.close();
+                    continue;
+                }
+                () = Outage::next_try(self.outage.as_ref()) => {
+                    self.try_again().await;
                     continue;
                 }
                 first = self.requests.recv() => first,
@@ -173,11 +190,19 @@ impl Writer {
         }
     }
 
-    async fn write_group(&self, group: Group) {
+    async fn write_group(&mut self, group: Group) {
+        if let Some(outage) = &mut self.outage {
+            // Nobody waits for a database that is away: whoever sent this keeps it, and tries again.
+            return outage.refuse(group.waiters);
+        }
         let batches = Arc::new(group.batches);
-        match self.write(Arc::clone(&batches), group.rows).await {
+        match self.write_patiently(&batches, group.rows).await {
             // Whoever waited may have given up; the batch is stored all the same.
             Ok(reports) => group.waiters.into_iter().zip(reports).for_each(|(waiter, report)| drop(waiter.send(Ok(report)))),
+            Err(error) if error.is_outage() => {
+                self.metrics.store_is_out(true);
+                self.outage.insert(Outage::begin(Arc::new(error))).refuse(group.waiters);
+            }
             Err(error) if batches.len() == 1 => {
                 let error = Arc::new(error);
                 group.waiters.into_iter().for_each(|waiter| drop(waiter.send(Err(Arc::clone(&error)))));
@@ -192,6 +217,37 @@ impl Writer {
                     drop(waiter.send(result.map(|reports| reports.into_iter().next().unwrap_or_default()).map_err(Arc::new)));
                 }
             }
+        }
+    }
+
+    /// Waits out a database that restarts: most of those who sent something have no second try.
+    async fn write_patiently(&self, batches: &Arc<Vec<WriteBatch>>, rows: usize) -> Result<Vec<WriteReport>, StoreError> {
+        let began = Instant::now();
+        let mut pause = RETRY_PAUSE_MIN;
+        loop {
+            match self.write(Arc::clone(batches), rows).await {
+                // What may have been stored is not sent again from here: the next try could not tell.
+                Err(error @ StoreError::Unknown { .. }) => return Err(error),
+                Err(error) if error.is_outage() && began.elapsed() + pause < RETRY_TIME_MAX => {
+                    debug!(%error, "not stored; trying again");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(RETRY_PAUSE_MAX);
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn try_again(&mut self) {
+        let result = self.store.probe().await;
+        let Some(outage) = &mut self.outage else { return };
+        match result {
+            Ok(()) => {
+                outage.end();
+                self.metrics.store_is_out(false);
+                self.outage = None;
+            }
+            Err(error) => outage.go_on(error),
         }
     }
 

@@ -2,14 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use super::EdgeLabels;
 use super::batch::Edge;
 use super::block::CorruptBlock;
 use super::schema::{Family, Slice};
+use super::{EdgeLabels, StoreError};
 
 /// Names from the dictionary of services or operations: id, and until when the database keeps them.
 pub(super) type Names<K> = HashMap<K, (i64, i64)>;
@@ -22,6 +22,8 @@ pub(super) struct Caches {
     names: Mutex<SpanNames>,
     newest_ms: AtomicI64,
     corrupt_blocks: AtomicU64,
+    /// The last write failed with an outage.
+    is_out: AtomicBool,
 }
 
 /// The edges of one generation of the dictionary.
@@ -167,6 +169,19 @@ impl Caches {
     /// The newest sample of all.
     pub fn newest_ms(&self) -> i64 {
         self.newest_ms.load(Ordering::Relaxed)
+    }
+
+    pub fn wrote(&self, error: Option<&StoreError>) {
+        match error {
+            None => self.is_out.store(false, Ordering::Relaxed),
+            Some(error) if error.is_outage() => self.is_out.store(true, Ordering::Relaxed),
+            // A batch that is refused for itself says nothing about the next.
+            Some(_) => {}
+        }
+    }
+
+    pub fn takes_writes(&self) -> bool {
+        !self.is_out.load(Ordering::Relaxed)
     }
 
     pub fn heard_at(&self, at_ms: i64) {

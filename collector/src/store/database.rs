@@ -17,7 +17,9 @@ pub(super) enum Value {
     Null,
     /// Of a real number.
     NullReal,
+    #[allow(dead_code)] // until databases are copied
     NullText,
+    #[allow(dead_code)]
     NullBlob,
     Int(i64),
     Real(f64),
@@ -53,6 +55,7 @@ pub(super) trait Transaction: Send {
 
     async fn fetch(&mut self, sql: &str, values: Vec<Value>) -> Result<Vec<Row>, StoreError>;
 
+    #[allow(dead_code)] // until databases are copied
     /// Rows one by one, however many there are.
     fn stream<'a>(&'a mut self, sql: &str) -> BoxStream<'a, Result<Row, StoreError>>;
 

@@ -11,7 +11,7 @@ use super::database::{Database, Transaction, Value, int};
 use super::dictionary::pin_edges;
 use super::plan::floor;
 use super::schema::{Family, Slice, create_slice, value_columns};
-use super::{StoreError, Totals, block_write, bulk, counters, span_write};
+use super::{StoreError, Totals, block_write, bulk, counters, outcome, span_write};
 
 /// What the caches learn when the transaction has been committed.
 #[derive(Default)]
@@ -75,7 +75,8 @@ async fn attempt<D: Database>(
 ) -> Result<Option<Vec<WriteReport>>, StoreError> {
     let transaction = database.begin().await?;
     let mut writing = Writing { database, transaction, learnt: Learnt::default(), generation: None };
-    if !writing.deliveries(group, repeated).await? {
+    let mark = outcome::mark();
+    if !writing.deliveries(group, repeated, mark).await? {
         return Ok(None);
     }
     let mut reports = Vec::with_capacity(group.len());
@@ -94,7 +95,7 @@ async fn attempt<D: Database>(
         counts.merge(&report.counts);
     }
     writing.counts(&counts).await?;
-    writing.transaction.commit().await?;
+    outcome::commit(database, writing.transaction, mark).await?;
     remember(database, writing.learnt, writing.generation, &stored);
     Ok(Some(reports))
 }
@@ -163,9 +164,9 @@ impl<D: Database> Writing<'_, D> {
     }
 
     /// Writes down which requests these are; false when some were stored before.
-    async fn deliveries(&mut self, group: &[WriteBatch], repeated: &HashSet<usize>) -> Result<bool, StoreError> {
+    async fn deliveries(&mut self, group: &[WriteBatch], repeated: &HashSet<usize>, mark: Delivery) -> Result<bool, StoreError> {
         // In order, so that two collectors that get the same requests wait for each other in the same order.
-        let ids: BTreeSet<Delivery> = fresh(group, repeated).filter_map(|batch| batch.delivery).collect();
+        let ids: BTreeSet<Delivery> = fresh(group, repeated).filter_map(|batch| batch.delivery).chain([mark]).collect();
         let now_ms = crate::clock::now_ms();
         let values = ids.iter().flat_map(|delivery| [Value::Blob(delivery.id.to_vec()), now_ms.into()]).collect();
         let into = "delivery (delivery_id, at_ms)";
@@ -336,4 +337,11 @@ fn bounds_text(bounds: &[f64]) -> String {
 /// Reads the column `layout.bounds`.
 pub(super) fn parse_bounds(text: &str) -> Arc<[f64]> {
     text.split(',').filter_map(|bound| bound.parse().ok()).collect()
+}
+
+/// A commit that changes nothing.
+pub(super) async fn probe<D: Database>(database: &D) -> Result<(), StoreError> {
+    let mut transaction = database.begin().await?;
+    transaction.execute("UPDATE store_info SET believed_ms = believed_ms", vec![]).await?;
+    transaction.commit().await
 }

@@ -17,12 +17,15 @@ pub fn routes(store: Arc<dyn Store>) -> Router {
     Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready)).with_state(store)
 }
 
-/// Ready while the store answers: without it nothing can be taken in or shown.
+/// Ready while the store answers and takes writes: without it nothing can be taken in or shown.
 async fn ready(State(store): State<Arc<dyn Store>>) -> (StatusCode, &'static str) {
+    if !store.takes_writes() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "the store takes no writes\n");
+    }
     match tokio::time::timeout(STORE_TIMEOUT, store.last_sample_ms(&[], i64::MAX)).await {
         Ok(Ok(_)) => (StatusCode::OK, "ready\n"),
         Ok(Err(error)) => {
-            tracing::warn!(%error, "not ready: the store refuses");
+            tracing::debug!(%error, "not ready: the store refuses");
             (StatusCode::SERVICE_UNAVAILABLE, "the store refuses\n")
         }
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the store does not answer\n"),

@@ -48,6 +48,17 @@ pub enum ScrapeError {
     Conflict,
 }
 
+impl ScrapeError {
+    /// Whether the database is away.
+    fn is_outage(&self) -> bool {
+        match self {
+            Self::Load(error) => error.is_outage(),
+            Self::Write(WriteError::Store(error)) => error.is_outage(),
+            _ => false,
+        }
+    }
+}
+
 /// One target and what is known of its counters.
 pub struct TargetTask {
     pub target: ScrapeTarget,
@@ -129,6 +140,8 @@ impl TargetTask {
                 warn!(target = %self.target.key, url = %self.target.url, error = chain(error), "the target does not answer");
             }
             Err(ScrapeError::Fetch(_)) => {}
+            // The writer tells of it, once and not for each target: nothing is lost, the counters go on counting.
+            Err(error) if error.is_outage() => debug!(target = %self.target.key, error = chain(error), "the scrape waits"),
             Err(error) => warn!(target = %self.target.key, error = chain(error), "the scrape was not stored"),
         }
     }
