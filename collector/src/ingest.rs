@@ -1,7 +1,11 @@
-//! The doors through which telemetry comes in: scrapes of proxies, and spans in Zipkin's format.
+//! The doors through which telemetry comes in: scrapes of proxies, and what OTLP and Zipkin send.
 
 pub mod door;
 pub mod exposition;
+pub mod grpc;
+mod intern;
+pub mod otlp;
 pub mod report;
 pub mod scrape;
+mod wire;
 pub mod zipkin;

@@ -8,6 +8,6 @@ pub mod traces;
 mod writer;
 
 pub use delta::{Basis, Comparison, Knowledge, TargetState, compare, lacks_the_proxy};
-pub use intake::Intake;
+pub use intake::{Intake, SpanRequest};
 pub use observation::{Observation, Refusal, Room, SERIES_PER_TARGET_MAX};
 pub use writer::{WriteError, Writer, WriterHandle};

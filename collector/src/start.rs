@@ -1,5 +1,6 @@
 //! Starts the rooms of a collector in their order, and ends them in the reverse one.
 
+mod doors;
 mod forgetting;
 mod stores;
 mod targets;
@@ -15,13 +16,15 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use self::doors::{Doors, OtlpListeners};
 use crate::clock::now_ms;
 use crate::control::{ControlError, ControlPlane, ControlSettings};
+use crate::ingest::door::SecurityError;
 use crate::ingest::report;
 use crate::ingest::scrape::{FileTargetsError, Scheduler, ScrapeClock, ScrapeStatuses};
 use crate::ingest::zipkin::ZipkinDoor;
 use crate::own_metrics::OwnMetrics;
-use crate::pipeline::Writer;
+use crate::pipeline::{Intake, Writer};
 use crate::settings::{AuthSettings, Settings, SettingsMistakes};
 use crate::store::{Store, StoreError};
 use crate::web::auth::{Auth, TokenError};
@@ -46,6 +49,8 @@ pub enum StartError {
     Targets(#[from] FileTargetsError),
     #[error(transparent)]
     Token(#[from] TokenError),
+    #[error("failed to guard the doors")]
+    Security(#[from] SecurityError),
 }
 
 /// Where a collector can be reached.
@@ -54,6 +59,9 @@ pub struct Addresses {
     pub dashboard: SocketAddr,
     pub zipkin: SocketAddr,
     pub xds: SocketAddr,
+    /// Nothing where the port was not asked for.
+    pub otlp_grpc: Option<SocketAddr>,
+    pub otlp_http: Option<SocketAddr>,
 }
 
 /// A running collector. When it is dropped without [`Self::shutdown`], it ends with the runtime, as if it were killed.
@@ -72,6 +80,7 @@ pub struct Collector {
 struct Stop {
     scraping: CancellationToken,
     doors: CancellationToken,
+    intake: CancellationToken,
     writing: CancellationToken,
     control: CancellationToken,
 }
@@ -79,6 +88,7 @@ struct Stop {
 struct Tasks {
     scraping: JoinHandle<()>,
     doors: Vec<JoinHandle<()>>,
+    intake: JoinHandle<()>,
     writing: JoinHandle<()>,
 }
 
@@ -86,6 +96,7 @@ struct Listeners {
     dashboard: TcpListener,
     zipkin: TcpListener,
     xds: TcpListener,
+    otlp: OtlpListeners,
 }
 
 impl Collector {
@@ -101,6 +112,8 @@ impl Collector {
 
         let (writer, handle) = Writer::new(Arc::clone(&store), Arc::clone(&metrics));
         let writing = tokio::spawn(writer.run(stop.writing.clone()));
+        let intake = Intake::new(handle.clone());
+        let doors = Doors::new(&settings, intake.clone(), metrics.doors())?;
         let control = ControlPlane::start(
             control_settings(&settings, addresses.zipkin, &metrics),
             Arc::clone(&revisions),
@@ -116,7 +129,9 @@ impl Collector {
         let sources = targets::sources(&settings, &control, &stop.scraping).await?;
         let scraping = tokio::spawn(scheduler.run(sources, stop.scraping.clone()));
 
-        let zipkin = ZipkinDoor::new(Arc::clone(&store), handle, settings.retention.spans);
+        let (door, security) = doors.zipkin();
+        let zipkin_transport = doors.transport(&security, door.name());
+        let zipkin = ZipkinDoor::new(Arc::clone(&store), door, security, settings.retention.spans);
         let parts = WebParts {
             store: Arc::clone(&store),
             revisions,
@@ -126,20 +141,24 @@ impl Collector {
                 scrape_interval_s: settings.scrape_interval.as_secs_f64(),
                 retention_s: settings.retention.hours.as_secs(),
             },
-            api: api(&control, &store, &zipkin, &metrics).merge(crate::ingest::scrape::report::router(statuses.clone())),
+            api: api(&control, &store, &intake, &zipkin, &metrics)
+                .merge(crate::ingest::scrape::report::router(statuses.clone())),
             open: Router::new(),
             hosts: hosts(&settings),
             auth: Arc::clone(&auth),
         };
         let spans = crate::web::door(zipkin.writes().merge(zipkin.health()), zipkin.reads(), Arc::clone(&auth), hosts(&settings));
         crate::web::warn_if_exposed(addresses.dashboard, auth.mode());
-        let doors = vec![
+        let intake = tokio::spawn(intake.run(stop.intake.clone()));
+        let mut tasks = doors.serve(listeners.otlp, &store, &stop.doors);
+        tasks.extend([
             tokio::spawn(crate::web::serve(listeners.dashboard, crate::web::app(parts), stop.doors.clone())),
-            tokio::spawn(crate::web::serve(listeners.zipkin, spans, stop.doors.clone())),
+            tokio::spawn(crate::web::serve_over(zipkin_transport, listeners.zipkin, spans, stop.doors.clone())),
             tokio::spawn(forgetting::run(Arc::clone(&store), settings.retention, Arc::clone(&metrics), stop.doors.clone())),
-        ];
-        info!(dashboard = %addresses.dashboard, zipkin = %addresses.zipkin, xds = %addresses.xds, "ready");
-        Ok(Self { addresses, store, control, metrics, statuses, stop, tasks: Tasks { scraping, doors, writing } })
+        ]);
+        info!(?addresses, "ready");
+        let tasks = Tasks { scraping, doors: tasks, intake, writing };
+        Ok(Self { addresses, store, control, metrics, statuses, stop, tasks })
     }
 
     #[must_use]
@@ -176,6 +195,8 @@ impl Collector {
         for task in self.tasks.doors {
             ended("a door", task).await;
         }
+        self.stop.intake.cancel();
+        ended("counting", self.tasks.intake).await;
         self.stop.writing.cancel();
         ended("writing", self.tasks.writing).await;
         // Last, because a proxy that loses its control plane tells so, and looks for it again.
@@ -196,8 +217,10 @@ impl Listeners {
         let (dashboard, dashboard_address) = bind("the dashboard", settings.listen).await?;
         let (zipkin, zipkin_address) = bind("Zipkin's door", settings.zipkin).await?;
         let (xds, xds_address) = bind("ADS", settings.xds).await?;
-        let addresses = Addresses { dashboard: dashboard_address, zipkin: zipkin_address, xds: xds_address };
-        Ok((Self { dashboard, zipkin, xds }, addresses))
+        let (otlp, [otlp_grpc, otlp_http]) = OtlpListeners::bind(settings).await?;
+        let addresses =
+            Addresses { dashboard: dashboard_address, zipkin: zipkin_address, xds: xds_address, otlp_grpc, otlp_http };
+        Ok((Self { dashboard, zipkin, xds, otlp }, addresses))
     }
 }
 
@@ -243,7 +266,13 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 }
 
 /// Routes of the other rooms on the dashboard's port.
-fn api(control: &ControlPlane, store: &Arc<dyn Store>, zipkin: &ZipkinDoor, metrics: &Arc<OwnMetrics>) -> Router {
+fn api(
+    control: &ControlPlane,
+    store: &Arc<dyn Store>,
+    intake: &Intake,
+    zipkin: &ZipkinDoor,
+    metrics: &Arc<OwnMetrics>,
+) -> Router {
     let metrics = Arc::clone(metrics);
     let own = move || {
         let text = metrics.encode();
@@ -251,7 +280,7 @@ fn api(control: &ControlPlane, store: &Arc<dyn Store>, zipkin: &ZipkinDoor, metr
     };
     control
         .router()
-        .merge(report::router(Arc::clone(store)))
+        .merge(report::router(Arc::clone(store), intake.clone()))
         .merge(zipkin.writes())
         .merge(zipkin.reads())
         .route("/metrics", get(own))

@@ -92,7 +92,7 @@ async fn bad_spans_are_refused_one_by_one(place: &Place) {
     assert_eq!(post(zipkin, &mixed).await.0, StatusCode::ACCEPTED);
     assert_eq!(answer(zipkin, "/api/v2/trace/0000000000000001").await.as_array().unwrap().len(), 1);
     let (status, reason) = post(zipkin, &json!([{"traceId": "x"}])).await;
-    assert_eq!((status, reason.as_str()), (StatusCode::BAD_REQUEST, "no span was taken: bad_trace_id"));
+    assert_eq!((status, reason.as_str()), (StatusCode::BAD_REQUEST, "no span was taken: 1 bad_trace_id"));
     assert_eq!(post(zipkin, &json!([])).await.0, StatusCode::ACCEPTED);
     let door = &counts(&collector).await.doors[0];
     assert_eq!((door.received, door.stored), (5, 1));

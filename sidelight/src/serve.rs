@@ -2,6 +2,7 @@
 
 pub mod collector;
 pub mod config_file;
+mod door_args;
 pub mod folder;
 pub mod sidecar;
 

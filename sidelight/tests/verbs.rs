@@ -151,7 +151,7 @@ async fn every_kind_of_end_has_its_code() {
     assert_eq!(shop.say("get --server http://127.0.0.1:1").await.code, 1);
     assert_eq!(shop.say("got").await.code, 2);
     assert_eq!(shop.say("sidecar -c missing.yaml").await.code, 64);
-    assert_eq!(shop.say("collector --data . --otlp-grpc 127.0.0.1:0").await.code, 64);
+    assert_eq!(shop.say("collector --data . --door-items 0").await.code, 64);
     assert_eq!(shop.say("--version").await.code, 0);
     assert_eq!(shop.say("proxies").await.code, 0);
     assert_eq!(shop.say("graph -n shop").await.out, "versionedApp, last 60 s\nno traffic in this window\n");

@@ -2,6 +2,7 @@
 
 mod body;
 mod budget;
+mod judged;
 mod limits;
 mod metrics;
 mod rate;
@@ -12,6 +13,7 @@ mod tls;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::pipeline::Intake;
@@ -19,6 +21,7 @@ use crate::store::Counts;
 
 pub use self::body::{BODY_TIME_MAX, Body, Encoding, decode_body};
 pub use self::budget::{Budget, Held};
+pub use self::judged::{ENTRIES_MAX, ITEM_BYTES_MAX, Judged, NAME_BYTES_MAX, VALUE_BYTES_MAX, cut};
 pub use self::limits::DoorLimits;
 pub use self::metrics::DoorMetrics;
 pub use self::rate::Rate;
@@ -107,6 +110,11 @@ impl Door {
         Ok(Attempt { door: self.clone(), signal, is_settled: false, held: self.inner.budget.hold(), _place: place })
     }
 
+    /// Counts texts that were too long.
+    pub fn cut(&self, texts: u64) {
+        self.inner.metrics.cut(self.inner.name, texts);
+    }
+
     /// Counts a request whose items are not known as one.
     pub fn count_refusal(&self, signal: &'static str, refusal: &Refusal) {
         let mut counts = Counts::default();
@@ -114,6 +122,17 @@ impl Door {
         counts.refuse(self.inner.name, signal, refusal.reason, 1);
         self.inner.intake.note(&counts);
     }
+}
+
+/// Computes on the pool of blocking threads, for what would hold up everybody else on this one.
+///
+/// # Errors
+/// When the computation panicked.
+pub async fn elsewhere<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refusal> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| {
+        tracing::error!(%error, "a computation ended early");
+        Refusal::internal("the request could not be read; the log knows why")
+    })
 }
 
 impl Attempt {
@@ -132,8 +151,26 @@ impl Attempt {
     /// # Errors
     /// When the body is too large, slow, broken, or not what it says.
     pub async fn read(&mut self, encoding: Encoding, body: axum::body::Body) -> Result<Body, Refusal> {
+        let bytes = self.receive(body).await?;
+        let sent = bytes.len();
+        Ok(Body { bytes: self.unpack(encoding, bytes).await?, sent })
+    }
+
+    /// Reads a body as it is sent.
+    ///
+    /// # Errors
+    /// When the body is too large, slow or broken.
+    pub async fn receive(&mut self, body: axum::body::Body) -> Result<Bytes, Refusal> {
+        body::receive(body, self.door.inner.limits.body_bytes, &mut self.held).await
+    }
+
+    /// Decompresses what was received.
+    ///
+    /// # Errors
+    /// When too much comes out, or the bytes are not what they are said to be.
+    pub async fn unpack(&mut self, encoding: Encoding, bytes: Bytes) -> Result<Bytes, Refusal> {
         let inner = &self.door.inner;
-        body::read(encoding, body, &inner.limits, &mut self.held, &inner.decoding).await
+        body::unpack(encoding, bytes, inner.limits.decoded_bytes, &mut self.held, &inner.decoding).await
     }
 
     /// Whether so many items may come in now.
@@ -153,6 +190,17 @@ impl Attempt {
     pub fn refuse(mut self, refusal: Refusal) -> Refusal {
         self.is_settled = true;
         self.door.count_refusal(self.signal, &refusal);
+        refusal
+    }
+
+    /// Counts all items of the request as refused.
+    #[must_use]
+    pub fn refuse_items(mut self, refusal: Refusal, items: usize) -> Refusal {
+        self.is_settled = true;
+        let mut counts = Counts::default();
+        counts.add(self.door.inner.name, self.signal, "received", items as u64);
+        counts.refuse(self.door.inner.name, self.signal, refusal.reason, items as u64);
+        self.door.inner.intake.note(&counts);
         refusal
     }
 

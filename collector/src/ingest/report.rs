@@ -7,14 +7,17 @@ use axum::routing::get;
 use axum::{Json, Router};
 use sidelight_api::ingest::{Door, IngestReport};
 
+use crate::pipeline::Intake;
 use crate::store::{Store, StoreError};
 use crate::web::error::Refusal;
 
-pub fn router(store: Arc<dyn Store>) -> Router {
-    Router::new().route("/api/ingest", get(report)).with_state(store)
+pub fn router(store: Arc<dyn Store>, intake: Intake) -> Router {
+    Router::new().route("/api/ingest", get(report)).with_state((store, intake))
 }
 
-async fn report(State(store): State<Arc<dyn Store>>) -> Result<Json<IngestReport>, Refusal> {
+async fn report(State((store, intake)): State<(Arc<dyn Store>, Intake)>) -> Result<Json<IngestReport>, Refusal> {
+    // What was refused until now is told now, not with the next batch.
+    intake.flush().await;
     Ok(Json(read(&*store).await?))
 }
 

@@ -8,43 +8,39 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::StatusCode;
+use axum::extract::Request;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use parking_lot::Mutex;
-use tokio::sync::Semaphore;
 
-use crate::pipeline::WriterHandle;
-use crate::store::{Counts, Store, StoreError};
+use super::door::{Door, DoorSecurity, Guard, Refusal, require_token};
+use crate::store::{Store, StoreError};
 
 pub use model::{ZipkinSpan, decode};
-
-/// Bytes of one body, as sent and after decompression.
-pub const BODY_BYTES_MAX: usize = 5 * 1024 * 1024;
-/// Bodies that are read, decoded or written at the same time; beyond this the door answers "busy".
-pub const BODIES_MAX: usize = 64;
 
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct ZipkinDoor {
     store: Arc<dyn Store>,
-    writer: WriterHandle,
-    bodies: Arc<Semaphore>,
-    /// Refusals while the writer was behind; they go with the next batch.
-    unwritten: Arc<Mutex<Counts>>,
+    door: Door,
+    security: DoorSecurity,
     /// Spans that began longer ago are refused: their slice is about to be dropped.
     kept: Duration,
 }
 
 impl ZipkinDoor {
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, writer: WriterHandle, kept: Duration) -> Self {
-        Self { store, writer, bodies: Arc::new(Semaphore::new(BODIES_MAX)), unwritten: Arc::default(), kept }
+    pub fn new(store: Arc<dyn Store>, door: Door, security: DoorSecurity, kept: Duration) -> Self {
+        Self { store, door, security, kept }
     }
 
     /// What proxies need: they send spans, and nobody gave them a login.
     pub fn writes(&self) -> Router {
-        Router::new().route("/api/v2/spans", post(receive::spans)).with_state(self.clone())
+        let answer = |_: &Request, refusal: Refusal| Refused::from(refusal).into_response();
+        let guard = Guard { security: self.security.clone(), door: self.door.clone(), signal: receive::SIGNAL, answer };
+        let spans = post(receive::spans).layer(from_fn_with_state(guard, require_token));
+        Router::new().route("/api/v2/spans", spans).with_state(self.clone())
     }
 
     /// Whether spans can be stored, for whoever watches a port of the door's own.
@@ -63,23 +59,33 @@ impl ZipkinDoor {
     }
 }
 
-/// An answer in Zipkin's manner: a status and one line of text.
-struct Refused(StatusCode, String);
+/// An answer in Zipkin's manner: a status, one line of text, and the seconds after which to try again.
+struct Refused(StatusCode, String, Option<u64>);
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let retry = (self.0 == StatusCode::SERVICE_UNAVAILABLE).then_some([("retry-after", "1")]);
-        match retry {
-            Some(headers) => (self.0, headers, self.1).into_response(),
-            None => (self.0, self.1).into_response(),
+        let Self(status, text, retry_after_s) = self;
+        let mut response = (status, text).into_response();
+        if let Some(seconds) = retry_after_s {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self(refusal.http_status(), refusal.message.clone(), refusal.retry_after_s())
     }
 }
 
 impl From<StoreError> for Refused {
     fn from(error: StoreError) -> Self {
         tracing::warn!(error = &error as &dyn std::error::Error, "a query of spans failed");
-        Self(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+        Self(StatusCode::INTERNAL_SERVER_ERROR, error.to_string(), None)
     }
 }
 

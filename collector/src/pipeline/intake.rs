@@ -7,12 +7,20 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::{WriteError, WriterHandle};
-use crate::store::{Counts, Span, WriteReport};
+use crate::store::{Counts, Delivery, Span, WriteBatch, WriteReport};
 
 /// How often counts without a batch are written.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
 /// Longest wait for them when somebody asks what came in.
 const FLUSH_WAIT: Duration = Duration::from_secs(2);
+
+/// The spans of one request, judged and counted by the door that they came through.
+pub struct SpanRequest {
+    pub door: &'static str,
+    pub spans: Vec<Span>,
+    pub counts: Counts,
+    pub delivery: Delivery,
+}
 
 /// Cheap to clone; all clones share the counts that wait.
 #[derive(Clone)]
@@ -33,22 +41,36 @@ impl Intake {
         self.unwritten.lock().merge(counts);
     }
 
-    /// Stores the spans of one request. `counts` has what the request received and refused; it is written in the same
-    /// transaction as the spans, or, when they are refused as a whole, with that refusal.
+    /// Stores the spans of one request, once however often it is sent. `counts` has what the request received and
+    /// refused; it is written in the same transaction as the spans, or, when they are refused as a whole, with that.
     ///
     /// # Errors
-    /// When nothing was stored; the sender may try again.
-    pub async fn spans(&self, door: &'static str, spans: Vec<Span>, counts: Counts) -> Result<WriteReport, WriteError> {
+    /// When nothing was stored, as far as is known; the sender may try again.
+    pub async fn spans(&self, request: SpanRequest) -> Result<WriteReport, WriteError> {
+        let SpanRequest { door, spans, counts, delivery } = request;
         let items = spans.len() as u64;
+        let delivery = Some(delivery).filter(|_| items > 0);
+        let spans = if items == 0 { Vec::new() } else { vec![(door, spans)] };
+        self.deliver(door, "spans", items, WriteBatch { spans, counts, delivery, ..WriteBatch::default() }).await
+    }
+
+    /// Hands a batch over. When it is refused as a whole, its counts are kept, and its items counted as refused.
+    pub(super) async fn deliver(
+        &self,
+        door: &'static str,
+        signal: &'static str,
+        items: u64,
+        mut batch: WriteBatch,
+    ) -> Result<WriteReport, WriteError> {
         let waiting = std::mem::take(&mut *self.unwritten.lock());
-        let mut all = counts.clone();
-        all.merge(&waiting);
-        let result = self.writer.spans(door, spans, all).await;
+        let counts = batch.counts.clone();
+        batch.counts.merge(&waiting);
+        let result = self.writer.deliver(batch).await;
         if let Err(error) = &result {
             let mut unwritten = self.unwritten.lock();
             unwritten.merge(&waiting);
             unwritten.merge(&counts);
-            unwritten.refuse(door, "spans", reason(error), items);
+            unwritten.refuse(door, signal, reason(error), items);
         }
         result
     }

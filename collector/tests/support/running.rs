@@ -21,7 +21,15 @@ pub fn settings(place: &Place) -> Settings {
         Place::Postgres(url) => Database::Postgres(url.clone()),
     };
     let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
-    Settings { listen: free, zipkin: free, xds: free, scrape_interval: Duration::from_millis(100), ..Settings::new(database) }
+    Settings {
+        listen: free,
+        zipkin: free,
+        xds: free,
+        otlp_grpc: Some(free),
+        otlp_http: Some(free),
+        scrape_interval: Duration::from_millis(100),
+        ..Settings::new(database)
+    }
 }
 
 /// Requests to a workload that the store holds, of all time.
@@ -49,6 +57,22 @@ pub async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: imp
 
 pub async fn get(address: SocketAddr, path: &str) -> (StatusCode, String) {
     send(address, "GET", path, HeaderMap::new(), Vec::new()).await
+}
+
+/// What came in through one door with one signal, as `GET /api/ingest` tells it; nothing when nothing did.
+pub async fn counts(collector: &Collector, door: &str, signal: &str) -> Option<sidelight_api::ingest::Door> {
+    let (status, body) = get(collector.addresses().dashboard, "/api/ingest").await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    let report: sidelight_api::ingest::IngestReport = serde_json::from_str(&body).unwrap();
+    report.doors.into_iter().find(|known| known.door == door && known.signal == signal)
+}
+
+/// `(received, stored, refused by reason)`, and that nothing was lost in between.
+pub async fn accounted(collector: &Collector, door: &str, signal: &str) -> (u64, u64, Vec<(String, u64)>) {
+    let counts = counts(collector, door, signal).await.expect("something came in");
+    let refused: u64 = counts.refused.values().sum();
+    assert_eq!(counts.received, counts.stored + refused, "{counts:?}");
+    (counts.received, counts.stored, counts.refused.into_iter().collect())
 }
 
 pub async fn send(address: SocketAddr, method: &str, path: &str, headers: HeaderMap, body: Vec<u8>) -> (StatusCode, String) {

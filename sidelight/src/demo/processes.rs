@@ -57,6 +57,9 @@ impl Plan {
             "--auth=none".to_owned(),
             format!("--zipkin={}", self.zipkin),
             format!("--xds={}", self.xds),
+            // The demo's sidecars send to Zipkin's port; another program may have the standard ports of OTLP.
+            "--otlp-grpc=none".to_owned(),
+            "--otlp-http=none".to_owned(),
             format!("--scrape-interval={SCRAPE_INTERVAL}"),
             "--trace-sampling=100".to_owned(),
             format!("--keep-spans={KEEP_SPANS}"),

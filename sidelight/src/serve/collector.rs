@@ -11,6 +11,7 @@ use sidelight_collector::web::auth::{TOKEN_FILE, Token};
 use sidelight_collector::{Collector, StartError};
 use tokio_util::sync::CancellationToken;
 
+use super::door_args::DoorArgs;
 use super::folder::user_folder;
 use crate::exit::Exit;
 use crate::output::print;
@@ -68,16 +69,14 @@ pub struct CollectorArgs {
     #[arg(long, env = "SIDELIGHT_KEEP_SPANS", default_value = "7d", value_parser = parse_interval, value_name = "TIME")]
     pub keep_spans: Duration,
     #[command(flatten)]
+    pub doors: DoorArgs,
+    #[command(flatten)]
     pub later: LaterArgs,
 }
 
 /// Flags of the contract whose feature is not built yet: refused, not ignored.
 #[derive(Clone, Debug, Args)]
 pub struct LaterArgs {
-    #[arg(long, env = "SIDELIGHT_OTLP_GRPC", hide = true)]
-    pub otlp_grpc: Option<String>,
-    #[arg(long, env = "SIDELIGHT_OTLP_HTTP", hide = true)]
-    pub otlp_http: Option<String>,
     #[arg(long, env = "SIDELIGHT_SCRAPE_HTTP_SD", hide = true)]
     pub scrape_http_sd: Option<String>,
     #[arg(long, env = "SIDELIGHT_EXPORT_OTLP", hide = true)]
@@ -139,10 +138,14 @@ impl CollectorArgs {
             mistakes.push(mistake);
             AuthSettings::None
         });
+        let doors = self.doors.settings(&mut mistakes);
         let settings = Settings {
             listen: self.listen,
             zipkin: self.zipkin,
             xds: self.xds,
+            otlp_grpc: self.doors.otlp_grpc.0,
+            otlp_http: self.doors.otlp_http.0,
+            doors,
             auth,
             hosts: self.hosts.clone(),
             zipkin_advertise: self.zipkin_advertise.clone(),
@@ -192,8 +195,6 @@ impl CollectorArgs {
 impl LaterArgs {
     fn mistakes(&self) -> Vec<String> {
         let later = [
-            ("--otlp-grpc", &self.otlp_grpc, "spans are taken at --zipkin"),
-            ("--otlp-http", &self.otlp_http, "spans are taken at --zipkin"),
             (
                 "--scrape-http-sd",
                 &self.scrape_http_sd,
@@ -232,10 +233,10 @@ mod tests {
 
     #[test]
     fn all_mistakes_are_told_at_once() {
-        let flags = ["--otlp-grpc=127.0.0.1:4317", "--database=mysql:x", "--auth=none", "--trace-sampling=200"];
+        let flags = ["--export-otlp=http://127.0.0.1:4317", "--database=mysql:x", "--auth=none", "--trace-sampling=200"];
         let Err(Exit::Settings(mistakes)) = settings(&flags) else { panic!("accepted") };
         assert_eq!(mistakes.len(), 4, "{mistakes:?}");
-        assert_eq!(mistakes[0], "--otlp-grpc is not built yet; spans are taken at --zipkin");
+        assert_eq!(mistakes[0], "--export-otlp is not built yet; spans can be read through Zipkin's API");
         assert_eq!(mistakes[1], "there is no HOME to keep the data in; name a folder with --data");
     }
 

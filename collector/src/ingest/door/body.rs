@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use tokio::sync::Semaphore;
 
-use super::{DoorLimits, Held, Kind, Refusal};
+use super::{Held, Kind, Refusal};
 
 /// A body must have arrived by then: it holds one of the few places of the door.
 pub const BODY_TIME_MAX: Duration = Duration::from_secs(20);
@@ -62,34 +62,31 @@ impl Encoding {
     }
 }
 
-/// Reads the whole body, holding its bytes in the door's budget.
-pub(super) async fn read(
-    encoding: Encoding,
-    body: axum::body::Body,
-    limits: &DoorLimits,
-    held: &mut Held,
-    decoding: &Semaphore,
-) -> Result<Body, Refusal> {
-    let collected = tokio::time::timeout(BODY_TIME_MAX, collect(body, limits.body_bytes, held));
-    let bytes = collected.await.map_err(|_| Refusal::slow_body(BODY_TIME_MAX))??;
-    let sent = bytes.len();
-    if encoding == Encoding::Identity {
-        return if sent > limits.decoded_bytes {
-            Err(Refusal::body_too_large(limits.decoded_bytes))
-        } else {
-            Ok(Body { bytes, sent })
-        };
-    }
-    let decoded = unpack(encoding, bytes, limits.decoded_bytes, decoding).await?;
-    // The compressed bytes are gone.
-    held.shrink(sent);
-    if !held.grow(decoded.len()) {
-        return Err(too_much_at_once());
-    }
-    Ok(Body { bytes: decoded, sent })
+/// Reads the whole body in time, holding its bytes in the door's budget.
+pub(super) async fn receive(body: axum::body::Body, limit: usize, held: &mut Held) -> Result<Bytes, Refusal> {
+    let collected = tokio::time::timeout(BODY_TIME_MAX, collect(body, limit, held));
+    collected.await.map_err(|_| Refusal::slow_body(BODY_TIME_MAX))?
 }
 
-async fn unpack(encoding: Encoding, bytes: Bytes, limit: usize, decoding: &Semaphore) -> Result<Bytes, Refusal> {
+/// Decompresses a body; what comes out is held in the budget instead of it.
+pub(super) async fn unpack(
+    encoding: Encoding,
+    bytes: Bytes,
+    limit: usize,
+    held: &mut Held,
+    decoding: &Semaphore,
+) -> Result<Bytes, Refusal> {
+    let sent = bytes.len();
+    if encoding == Encoding::Identity {
+        return decode_body(encoding, &bytes, limit);
+    }
+    let decoded = unpack_somewhere(encoding, bytes, limit, decoding).await?;
+    // The compressed bytes are gone.
+    held.shrink(sent);
+    if held.grow(decoded.len()) { Ok(decoded) } else { Err(too_much_at_once()) }
+}
+
+async fn unpack_somewhere(encoding: Encoding, bytes: Bytes, limit: usize, decoding: &Semaphore) -> Result<Bytes, Refusal> {
     let inline = limit.min(INLINE_BYTES_MAX);
     if bytes.len() <= inline {
         match decode_body(encoding, &bytes, inline) {
@@ -99,11 +96,7 @@ async fn unpack(encoding: Encoding, bytes: Bytes, limit: usize, decoding: &Semap
     }
     // As many at a time as there are cores: each may fill its limit before the budget is asked.
     let _turn = decoding.acquire().await.map_err(|_| Refusal::unavailable("the collector is shutting down"))?;
-    let task = tokio::task::spawn_blocking(move || decode_body(encoding, &bytes, limit));
-    task.await.unwrap_or_else(|error| {
-        tracing::error!(%error, "decompression ended early");
-        Err(Refusal::internal("the body could not be decompressed; the log knows why"))
-    })
+    super::elsewhere(move || decode_body(encoding, &bytes, limit)).await?
 }
 
 async fn collect(mut body: axum::body::Body, limit: usize, held: &mut Held) -> Result<Bytes, Refusal> {

@@ -28,12 +28,14 @@ pub struct DoorMetrics {
     requests: Family<DoorName, Gauge>,
     handshakes: Family<DoorOutcome, Counter>,
     reloads: Family<Outcome, Counter>,
+    cut: Family<DoorName, Counter>,
 }
 
 impl DoorMetrics {
     pub fn register(&self, registry: &mut Registry) {
         registry.register("door_requests", "Requests that are being read, decoded or written", self.requests.clone());
         registry.register("door_tls_handshakes", "TLS handshakes by outcome", self.handshakes.clone());
+        registry.register("door_texts_cut", "Names and values that were longer than they are kept", self.cut.clone());
         registry.register("door_credential_reloads", "Changed certificates and tokens by outcome", self.reloads.clone());
     }
 
@@ -47,6 +49,12 @@ impl DoorMetrics {
 
     pub fn shook_hands(&self, door: &'static str, is_ok: bool) {
         self.handshakes.get_or_create(&DoorOutcome { door, outcome: if is_ok { "done" } else { "failed" } }).inc();
+    }
+
+    pub(super) fn cut(&self, door: &'static str, texts: u64) {
+        if texts > 0 {
+            self.cut.get_or_create(&DoorName { door }).inc_by(texts);
+        }
     }
 
     pub(super) fn reloaded(&self, is_ok: bool) {

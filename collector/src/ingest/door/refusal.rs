@@ -7,6 +7,8 @@ use prost::Message;
 use prost_types::Any;
 use tonic::{Code, Status};
 
+use crate::pipeline::WriteError;
+
 /// Why items were refused; the words are the reasons of `GET /api/ingest`, a closed set.
 pub type Reason = &'static str;
 
@@ -182,6 +184,19 @@ impl Refusal {
         let seconds = i64::try_from(wait.as_secs()).unwrap_or(i64::MAX);
         let retry_delay = Some(prost_types::Duration { seconds, nanos: i32::try_from(wait.subsec_nanos()).unwrap_or(0) });
         vec![Any { type_url: RETRY_INFO.to_owned(), value: RetryInfo { retry_delay }.encode_to_vec() }]
+    }
+}
+
+impl From<WriteError> for Refusal {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Busy => Self::busy("too much waits to be written; try again"),
+            WriteError::Closed => Self::unavailable(error.to_string()),
+            WriteError::Store(source) => {
+                tracing::warn!(error = &*source as &dyn std::error::Error, "a request was not stored");
+                Self::unavailable("the database did not take the request; try again")
+            }
+        }
     }
 }
 

@@ -72,6 +72,12 @@ impl DoorSecurity {
         Ok(Self { tls: tls.map(Arc::new), tokens: tokens.map(Arc::new) })
     }
 
+    /// Whether there is anything that could change.
+    #[must_use]
+    pub fn has_files(&self) -> bool {
+        self.tls.is_some() || self.tokens.as_ref().is_some_and(|tokens| tokens.file.is_some())
+    }
+
     /// Takes changed files over until `stop`. What cannot be used is told, and what was there before stays in force.
     pub async fn follow_files(self, metrics: DoorMetrics, stop: CancellationToken) {
         while stop.run_until_cancelled(tokio::time::sleep(LOOK_INTERVAL)).await.is_some() {

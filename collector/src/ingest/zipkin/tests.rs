@@ -7,8 +7,9 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::clock::now_ms;
+use crate::ingest::door::DoorLimits;
 use crate::own_metrics::OwnMetrics;
-use crate::pipeline::Writer;
+use crate::pipeline::{Intake, Writer};
 use crate::store::SqliteStore;
 
 fn post(number: usize) -> Request<Body> {
@@ -22,9 +23,12 @@ async fn a_door_whose_writer_is_behind_says_so_and_takes_what_it_took() {
     let folder = tempfile::tempdir().unwrap();
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("x.db")).await.unwrap());
     let (writer, handle) = Writer::new(Arc::clone(&store), OwnMetrics::new());
-    let door = ZipkinDoor::new(Arc::clone(&store), handle, Duration::from_secs(3600));
-    let waiting: Vec<_> = (1..=BODIES_MAX).map(|number| tokio::spawn(door.writes().oneshot(post(number)))).collect();
-    while door.bodies.available_permits() > 0 {
+    let limits = DoorLimits::zipkin();
+    let places = limits.in_flight;
+    let door = Door::new("zipkin", limits, Intake::new(handle), OwnMetrics::new().doors());
+    let door = ZipkinDoor::new(Arc::clone(&store), door, DoorSecurity::default(), Duration::from_secs(3600));
+    let waiting: Vec<_> = (1..=places).map(|number| tokio::spawn(door.writes().oneshot(post(number)))).collect();
+    while door.door.places() > 0 {
         tokio::task::yield_now().await;
     }
     let refused = door.writes().oneshot(post(1)).await.unwrap();
@@ -41,7 +45,7 @@ async fn a_door_whose_writer_is_behind_says_so_and_takes_what_it_took() {
     writing.await.unwrap();
     let count = |outcome: &str, total: u64| ("zipkin".to_owned(), "spans".to_owned(), outcome.to_owned(), total);
     let counts = store.ingest_counts().await.unwrap();
-    let taken = BODIES_MAX as u64 + 1;
+    let taken = places as u64 + 1;
     assert!(counts.contains(&count("received", taken + 1)), "{counts:?}");
     assert!(counts.contains(&count("stored", taken)), "{counts:?}");
     assert!(counts.contains(&count("refused:busy", 1)), "{counts:?}");

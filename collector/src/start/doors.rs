@@ -1,0 +1,98 @@
+//! Opens the doors for pushed telemetry: Zipkin's, and OTLP's over gRPC and HTTP.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::{StartError, bind};
+use crate::ingest::door::{Door, DoorMetrics, DoorSecurity};
+use crate::ingest::grpc;
+use crate::ingest::otlp::OtlpDoor;
+use crate::pipeline::Intake;
+use crate::settings::Settings;
+use crate::store::Store;
+use crate::web::Transport;
+
+const OTLP_GRPC: &str = "otlp-grpc";
+const OTLP_HTTP: &str = "otlp-http";
+const ZIPKIN: &str = "zipkin";
+
+/// Ports of OTLP that were asked for.
+pub(super) struct OtlpListeners {
+    grpc: Option<TcpListener>,
+    http: Option<TcpListener>,
+}
+
+/// What all doors are made of.
+pub(super) struct Doors {
+    settings: Settings,
+    intake: Intake,
+    metrics: DoorMetrics,
+    security: DoorSecurity,
+}
+
+impl OtlpListeners {
+    /// The listeners, and where they listen.
+    pub async fn bind(settings: &Settings) -> Result<(Self, [Option<SocketAddr>; 2]), StartError> {
+        let grpc = bind_some("OTLP over gRPC", settings.otlp_grpc).await?;
+        let http = bind_some("OTLP over HTTP", settings.otlp_http).await?;
+        let ((grpc, grpc_address), (http, http_address)) = (grpc.unzip(), http.unzip());
+        Ok((Self { grpc, http }, [grpc_address, http_address]))
+    }
+}
+
+async fn bind_some(what: &'static str, address: Option<SocketAddr>) -> Result<Option<(TcpListener, SocketAddr)>, StartError> {
+    match address {
+        Some(address) => bind(what, address).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+impl Doors {
+    pub fn new(settings: &Settings, intake: Intake, metrics: DoorMetrics) -> Result<Self, StartError> {
+        let security = DoorSecurity::load(&settings.doors.security)?;
+        if settings.doors.guard_zipkin && (security.tls.is_some() || security.tokens.is_some()) {
+            tracing::warn!("Zipkin's door is guarded: spans of proxies that this collector configures are refused there");
+        }
+        Ok(Self { settings: settings.clone(), intake, metrics, security })
+    }
+
+    /// Zipkin's door, and what guards it.
+    pub fn zipkin(&self) -> (Door, DoorSecurity) {
+        let limits = self.settings.doors.zipkin_limits();
+        let security = if self.settings.doors.guard_zipkin { self.security.clone() } else { DoorSecurity::default() };
+        (Door::new(ZIPKIN, limits, self.intake.clone(), self.metrics.clone()), security)
+    }
+
+    fn otlp(&self, name: &'static str) -> OtlpDoor {
+        let door = Door::new(name, self.settings.doors.limits.clone(), self.intake.clone(), self.metrics.clone());
+        OtlpDoor::new(door, self.security.clone(), self.settings.retention.spans)
+    }
+
+    pub fn transport(&self, security: &DoorSecurity, door: &'static str) -> Transport {
+        match &security.tls {
+            Some(tls) => Transport::Tls { tls: Arc::clone(tls), door, metrics: self.metrics.clone() },
+            None => Transport::Plain,
+        }
+    }
+
+    /// Serves the ports of OTLP, and follows the files of their guards.
+    pub fn serve(self, listeners: OtlpListeners, store: &Arc<dyn Store>, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
+        let mut tasks = Vec::new();
+        let mut serve = |listener: Option<TcpListener>, name: &'static str, routes: &dyn Fn(OtlpDoor) -> Router| {
+            let Some(listener) = listener else { return };
+            let transport = self.transport(&self.security, name);
+            tasks.push(tokio::spawn(crate::web::serve_over(transport, listener, routes(self.otlp(name)), stop.clone())));
+        };
+        serve(listeners.grpc, OTLP_GRPC, &|door| grpc::port(door.grpc(), Arc::clone(store)));
+        serve(listeners.http, OTLP_HTTP, &|door| crate::web::open_door(door.http()));
+        if self.security.has_files() {
+            tasks.push(tokio::spawn(self.security.follow_files(self.metrics, stop.clone())));
+        }
+        tasks
+    }
+}
