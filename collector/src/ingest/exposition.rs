@@ -1,181 +1,72 @@
-//! Reads the Prometheus text format line by line, without copying.
+//! Reads the Prometheus text format and OpenMetrics line by line, without copying.
 
-use std::borrow::Cow;
+mod label;
+mod line;
 
-/// One sample as it stands in the text.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Sample<'a> {
-    pub name: &'a str,
-    /// Between the braces, as written; empty without braces.
-    pub labels: &'a str,
-    pub value: f64,
-}
+pub use label::{is_name, labels, split_le};
+pub use line::{Exemplar, Meta, Sample, Tail, sample, tail};
 
 /// A line that is no sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadLine;
 
-/// Samples of a text, in its order; comments and empty lines are passed over.
-pub fn samples(text: &str) -> impl Iterator<Item = Result<Sample<'_>, BadLine>> {
+/// How a text is to be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// Version 0.0.4: times in milliseconds.
+    #[default]
+    Text,
+    /// Version 1.0: times in seconds, exemplars, and an end that says so.
+    OpenMetrics,
+}
+
+impl Format {
+    /// By the content type of an answer; whoever says nothing speaks the text format.
+    #[must_use]
+    pub fn of(content_type: &str) -> Self {
+        let kind = content_type.split(';').next().unwrap_or_default().trim();
+        if kind.eq_ignore_ascii_case("application/openmetrics-text") { Self::OpenMetrics } else { Self::Text }
+    }
+}
+
+/// What a target is told that we read, best first.
+pub const ACCEPT: &str = "application/openmetrics-text;version=1.0.0;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+
+/// A line of a text.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Line<'a> {
+    /// Should be a sample; [`sample`] reads it.
+    Sample(&'a str),
+    Meta(Meta<'a>),
+    /// OpenMetrics ends with it; what follows is none.
+    End,
+}
+
+/// Lines of a text in its order; comments and empty lines are passed over.
+pub fn lines(text: &str) -> impl Iterator<Item = Line<'_>> {
     text.split('\n').filter_map(|line| {
         let line = line.trim_matches([' ', '\t', '\r']);
-        (!line.is_empty() && !line.starts_with('#')).then(|| sample(line))
-    })
-}
-
-fn sample(line: &str) -> Result<Sample<'_>, BadLine> {
-    let name_end = line.find(['{', ' ', '\t']).ok_or(BadLine)?;
-    let (name, rest) = line.split_at(name_end);
-    if !is_name(name) {
-        return Err(BadLine);
-    }
-    let rest = rest.trim_start_matches([' ', '\t']);
-    let (labels, rest) = match rest.strip_prefix('{') {
-        Some(inner) => {
-            let end = closing_brace(inner).ok_or(BadLine)?;
-            (&inner[..end], &inner[end + 1..])
-        }
-        None => ("", rest),
-    };
-    // A time may follow the value; when the scrape happened is known better here.
-    let mut words = rest.split([' ', '\t']).filter(|word| !word.is_empty());
-    let value = words.next().and_then(value).ok_or(BadLine)?;
-    let time_is_good = words.next().is_none_or(|time| time.parse::<i64>().is_ok());
-    if !time_is_good || words.next().is_some() {
-        return Err(BadLine);
-    }
-    Ok(Sample { name, labels, value })
-}
-
-fn is_name(name: &str) -> bool {
-    let good = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b':';
-    !name.is_empty() && name.bytes().all(good) && !name.as_bytes()[0].is_ascii_digit()
-}
-
-/// The brace that closes the labels; braces inside quotes belong to a value.
-fn closing_brace(inner: &str) -> Option<usize> {
-    let mut quoted = false;
-    let mut escaped = false;
-    for (index, byte) in inner.bytes().enumerate() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            b'}' if !quoted => return Some(index),
-            _ => {}
-        }
-    }
-    None
-}
-
-fn value(word: &str) -> Option<f64> {
-    match word {
-        "+Inf" | "Inf" => Some(f64::INFINITY),
-        "-Inf" => Some(f64::NEG_INFINITY),
-        "NaN" => Some(f64::NAN),
-        // Rust also reads "infinity" and "nan", which the format does not know.
-        _ if word.bytes().any(|byte| byte.is_ascii_alphabetic() && byte != b'e' && byte != b'E') => None,
-        _ => word.parse().ok(),
-    }
-}
-
-/// Names and values of a sample's labels, in their order.
-pub fn labels(mut block: &str) -> impl Iterator<Item = Result<(&str, Cow<'_, str>), BadLine>> {
-    let mut failed = false;
-    std::iter::from_fn(move || {
-        block = block.trim_start_matches([' ', '\t', ',']);
-        if block.is_empty() || failed {
-            return None;
-        }
-        let label = label(block);
-        match label {
-            Ok((name, value, rest)) => {
-                block = rest;
-                Some(Ok((name, value)))
-            }
-            Err(bad) => {
-                failed = true;
-                Some(Err(bad))
-            }
+        match line.strip_prefix('#') {
+            Some(" EOF") => Some(Line::End),
+            Some(comment) => Meta::read(comment).map(Line::Meta),
+            None if line.is_empty() => None,
+            None => Some(Line::Sample(line)),
         }
     })
 }
 
-fn label(block: &str) -> Result<(&str, Cow<'_, str>, &str), BadLine> {
-    let (name, rest) = block.split_once('=').ok_or(BadLine)?;
-    let name = name.trim_end_matches([' ', '\t']);
-    let rest = rest.trim_start_matches([' ', '\t']).strip_prefix('"').ok_or(BadLine)?;
-    if !is_name(name) {
-        return Err(BadLine);
-    }
-    let end = closing_quote(rest).ok_or(BadLine)?;
-    let after = rest[end + 1..].trim_start_matches([' ', '\t']);
-    if !after.is_empty() && !after.starts_with(',') {
-        return Err(BadLine);
-    }
-    Ok((name, unescape(&rest[..end]), after))
-}
-
-fn closing_quote(text: &str) -> Option<usize> {
-    let mut escaped = false;
-    for (index, byte) in text.bytes().enumerate() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = true,
-            b'"' => return Some(index),
-            _ => {}
-        }
-    }
-    None
-}
-
-fn unescape(text: &str) -> Cow<'_, str> {
-    if !text.contains('\\') {
-        return Cow::Borrowed(text);
-    }
-    let mut out = String::with_capacity(text.len());
-    let mut chars = text.chars();
-    while let Some(char) = chars.next() {
-        match (char, char == '\\') {
-            (_, false) => out.push(char),
-            _ => match chars.next() {
-                Some('n') => out.push('\n'),
-                Some(other @ ('\\' | '"')) => out.push(other),
-                // As Prometheus does: an unknown escape stays as it is.
-                Some(other) => out.extend(['\\', other]),
-                None => out.push('\\'),
-            },
-        }
-    }
-    Cow::Owned(out)
-}
-
-/// Takes the label `le` of a bucket out of its block: what is left, and the bound. Proxies write `le` last.
+/// Whether a text is whole: OpenMetrics says where it ends, so that one that was cut off is not taken for it.
 #[must_use]
-pub fn split_le(block: &str) -> Option<(Cow<'_, str>, f64)> {
-    if let Some(at) = block.rfind("le=\"") {
-        let quoted = &block[at + 4..];
-        let alone = at == 0 || block.as_bytes()[at - 1] == b',';
-        if let Some(bound) = quoted.strip_suffix('"').filter(|bound| alone && !bound.contains(['"', '\\'])) {
-            let rest = block[..at].strip_suffix(',').unwrap_or(&block[..at]);
-            return Some((Cow::Borrowed(rest), value(bound)?));
-        }
-    }
-    split_le_anywhere(block)
+pub fn is_whole(text: &str, format: Format) -> bool {
+    format == Format::Text || text.trim_end_matches('\n').rsplit('\n').next() == Some("# EOF")
 }
 
-fn split_le_anywhere(block: &str) -> Option<(Cow<'_, str>, f64)> {
-    let mut bound = None;
-    let mut rest: Vec<String> = Vec::new();
-    for pair in labels(block) {
-        let (name, text) = pair.ok()?;
-        if name == "le" {
-            bound = Some(value(&text)?);
-        } else {
-            rest.push(format!("{name}=\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")));
-        }
-    }
-    Some((Cow::Owned(rest.join(",")), bound?))
+/// Samples of a text, in its order.
+pub fn samples(text: &str, format: Format) -> impl Iterator<Item = Result<Sample<'_>, BadLine>> {
+    lines(text).take_while(|line| *line != Line::End).filter_map(move |line| match line {
+        Line::Sample(line) => Some(sample(line, format)),
+        Line::Meta(_) | Line::End => None,
+    })
 }
 
 #[cfg(test)]

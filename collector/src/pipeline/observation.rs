@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::ingest::exposition::{Sample, labels, samples, split_le};
+use crate::ingest::exposition::{Format, Sample, labels, samples, split_le};
 use crate::store::{BUCKETS_MAX, Edge, EdgeLabels, Histogram, Totals};
 
 /// Largest value of a counter that is believed: beyond it a float no longer counts by one, and sums leave the databases' integers.
@@ -131,7 +131,7 @@ impl Observation {
             new_edges: 0,
             room,
         };
-        for sample in samples(text) {
+        for sample in samples(text, Format::Text) {
             reading.observation.received += 1;
             match sample {
                 Ok(sample) => reading.take(sample),

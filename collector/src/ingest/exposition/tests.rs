@@ -5,7 +5,11 @@ use proptest::prelude::*;
 use super::*;
 
 fn all(text: &str) -> Vec<Result<Sample<'_>, BadLine>> {
-    samples(text).collect()
+    samples(text, Format::Text).collect()
+}
+
+fn plain<'a>(series: &'a str, name: &'a str, labels: &'a str, value: f64) -> Sample<'a> {
+    Sample { series, name, labels, value, t_ms: None, exemplar: None }
 }
 
 fn pairs(block: &str) -> Vec<(String, String)> {
@@ -16,11 +20,12 @@ fn pairs(block: &str) -> Vec<(String, String)> {
 fn reads_what_envoy_writes() {
     let text = "# TYPE envoy_server_live gauge\nenvoy_server_live{} 1\n\nistio_requests_total{reporter=\"source\",\
                 response_code=\"200\"} 17\nplain 3 1795416100321\nx_sum{} 13.527619047619047876196418656036\n";
+    let requests = "istio_requests_total{reporter=\"source\",response_code=\"200\"}";
     let expected = [
-        Sample { name: "envoy_server_live", labels: "", value: 1.0 },
-        Sample { name: "istio_requests_total", labels: "reporter=\"source\",response_code=\"200\"", value: 17.0 },
-        Sample { name: "plain", labels: "", value: 3.0 },
-        Sample { name: "x_sum", labels: "", value: 13.527_619_047_619_047 },
+        plain("envoy_server_live{}", "envoy_server_live", "", 1.0),
+        plain(requests, "istio_requests_total", "reporter=\"source\",response_code=\"200\"", 17.0),
+        Sample { t_ms: Some(1_795_416_100_321), ..plain("plain", "plain", "", 3.0) },
+        plain("x_sum{}", "x_sum", "", 13.527_619_047_619_047),
     ];
     assert_eq!(all(text), expected.map(Ok));
 }
@@ -42,6 +47,42 @@ fn bad_lines_are_told_and_the_rest_is_read() {
     }
     assert!(labels("a=b").any(|pair| pair.is_err()));
     assert!(labels("a=\"b\"c=\"d\"").any(|pair| pair.is_err()));
+}
+
+#[test]
+fn reads_openmetrics() {
+    let text = "# HELP a_seconds What \\n takes.\n# TYPE a_seconds histogram\n# UNIT a_seconds seconds\n# any word\n\
+                a_seconds_bucket{le=\"1.0\"} 4 1520879607.789 # {trace_id=\"a}b\"} 0.67 1520879606.5\n\
+                a_seconds_count 4 # {} 1\na_seconds_created 1520872607.123\n# EOF\nafter 1\n";
+    let metas: Vec<_> = lines(text).filter_map(|line| if let Line::Meta(meta) = line { Some(meta) } else { None }).collect();
+    let name = "a_seconds";
+    assert_eq!(metas, [Meta::Help(name, "What \\n takes."), Meta::Type(name, "histogram"), Meta::Unit(name, "seconds")]);
+    let found: Vec<_> = samples(text, Format::OpenMetrics).map(Result::unwrap).collect();
+    let exemplar = Exemplar { labels: "trace_id=\"a}b\"", value: 0.67, t_ms: Some(1_520_879_606_500) };
+    let bucket = plain("a_seconds_bucket{le=\"1.0\"}", "a_seconds_bucket", "le=\"1.0\"", 4.0);
+    let count = plain("a_seconds_count", "a_seconds_count", "", 4.0);
+    assert_eq!(
+        found,
+        [
+            Sample { t_ms: Some(1_520_879_607_789), exemplar: Some(exemplar), ..bucket },
+            Sample { exemplar: Some(Exemplar { labels: "", value: 1.0, t_ms: None }), ..count },
+            plain("a_seconds_created", "a_seconds_created", "", 1_520_872_607.123),
+        ]
+    );
+    assert!(is_whole("a 1\n# EOF", Format::OpenMetrics) && is_whole("a 1\n# EOF\n", Format::OpenMetrics));
+    assert!(!is_whole("a 1\n", Format::OpenMetrics) && is_whole("a 1\n", Format::Text));
+    for bad in ["n 1 # 1", "n 1 # {a=\"b\"}", "n 1 # {} 1 2 3", "n 1 1e300", "n 1 x"] {
+        assert_eq!(sample(bad, Format::OpenMetrics), Err(BadLine), "{bad}");
+    }
+    // The text format knows no exemplars.
+    assert_eq!(sample("n 1 # {} 1", Format::Text), Err(BadLine));
+}
+
+#[test]
+fn the_content_type_names_the_format() {
+    assert_eq!(Format::of("application/openmetrics-text; version=1.0.0; charset=utf-8"), Format::OpenMetrics);
+    assert_eq!(Format::of("text/plain; version=0.0.4"), Format::Text);
+    assert_eq!(Format::of(""), Format::Text);
 }
 
 #[test]
@@ -99,7 +140,7 @@ proptest! {
 
     #[test]
     fn never_panics(text in "[ -~\\n]{0,200}") {
-        for sample in samples(&text).flatten() {
+        for sample in samples(&text, Format::OpenMetrics).flatten() {
             let _ = split_le(sample.labels);
             labels(sample.labels).for_each(drop);
         }
