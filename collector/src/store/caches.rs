@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 
 use super::batch::Edge;
 use super::block::CorruptBlock;
+use super::sample::dictionary::SampleCaches;
 use super::schema::{Family, Slice};
 use super::{EdgeLabels, StoreError};
 
@@ -24,6 +25,7 @@ pub(super) struct Caches {
     corrupt_blocks: AtomicU64,
     /// The last write failed with an outage.
     is_out: AtomicBool,
+    pub samples: SampleCaches,
 }
 
 /// The edges of one generation of the dictionary.

@@ -2,6 +2,9 @@
 
 pub mod block;
 mod bytes;
+pub(super) mod dictionary;
+pub mod index;
+pub mod matcher;
 mod numbers;
 mod pack;
 mod times;
@@ -10,6 +13,9 @@ mod times;
 mod traffic;
 
 use std::sync::Arc;
+
+/// The label that is the metric's name.
+pub const NAME: &str = "__name__";
 
 /// Prometheus' mark for "the series ended here": a NaN of its own.
 pub const STALE_BITS: u64 = 0x7ff0_0000_0000_0002;
@@ -26,7 +32,7 @@ pub fn is_stale(value: f64) -> bool {
     value.to_bits() == STALE_BITS
 }
 
-/// Names and values by name; the metric's name is the label `__name__`.
+/// Names and values by name; the metric's name is the label [`NAME`].
 pub type Labels = Arc<[(Arc<str>, Arc<str>)]>;
 
 /// A value at a time in Unix milliseconds.
