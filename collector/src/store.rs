@@ -36,7 +36,7 @@ mod sqlite;
 mod totals;
 mod write;
 
-pub use batch::{BlockWrite, Counts, Delivery, Edge, ScrapeBatch, StoredTarget, WriteBatch, WriteReport};
+pub use batch::{BlockWrite, Counts, Delivery, Edge, SampleWrite, ScrapeBatch, StoredTarget, WriteBatch, WriteReport};
 pub use block::{
     BlockHead, Compact, CorruptBlock, EncodedBlock, LEVEL_CORRUPT, LEVEL_DENSE, LEVEL_MERGED, LEVEL_WRITTEN, StoredBlock,
 };
@@ -45,6 +45,10 @@ pub use edge::{EdgeFilter, EdgeLabels, in_namespaces};
 pub use postgres::PgStore;
 pub use retention::{DELIVERIES_KEPT, Retention, TARGETS_KEPT};
 pub use retention_clock::{RetentionClock, StoreTime};
+pub use sample::index::SeriesIndex;
+pub use sample::matcher::Matcher;
+pub use sample::read::SampleQuery;
+pub use sample::{Labels, Sample, SeriesSamples};
 pub use schema::{BUCKETS_MAX, Family, Slice};
 pub use span::{AttributeValue, Attributes, Endpoint, Resource, Scope, Span, SpanEvent, SpanKind, SpanLink, TraceQuery};
 pub use span_read::TRACE_SPANS_MAX;
@@ -123,6 +127,21 @@ pub trait Store: Send + Sync + 'static {
 
     /// Traces with a span that matches, newest first.
     async fn find_traces(&self, query: &TraceQuery) -> Result<Vec<Vec<Span>>, StoreError>;
+
+    /// The dictionary of series, into which writers of samples put theirs.
+    async fn series_index(&self) -> Result<Arc<SeriesIndex>, StoreError>;
+
+    /// Samples of the series that all matchers want, by their labels; series without any are left out.
+    async fn select(&self, query: &SampleQuery) -> Result<Vec<SeriesSamples>, StoreError>;
+
+    /// Labels of the series that all matchers want and that may have samples since a time, sorted.
+    async fn metric_series(&self, matchers: &[Matcher], from_ms: i64) -> Result<Vec<Labels>, StoreError>;
+
+    /// Names of the labels of such series, sorted.
+    async fn label_names(&self, matchers: &[Matcher], from_ms: i64) -> Result<Vec<String>, StoreError>;
+
+    /// Values of one label of such series, sorted.
+    async fn label_values(&self, name: &str, matchers: &[Matcher], from_ms: i64) -> Result<Vec<String>, StoreError>;
 
     /// Heads of the blocks with items in a span of time (microseconds), at most `limit`.
     async fn blocks(&self, family: Family, span_us: Range<i64>, order: Order, limit: usize)
@@ -249,6 +268,26 @@ impl<D: database::Database> Store for D {
         block_read::data(self, head).await
     }
 
+    async fn series_index(&self) -> Result<Arc<SeriesIndex>, StoreError> {
+        sample::dictionary::index(self).await
+    }
+
+    async fn select(&self, query: &SampleQuery) -> Result<Vec<SeriesSamples>, StoreError> {
+        sample::read::select(self, query).await
+    }
+
+    async fn metric_series(&self, matchers: &[Matcher], from_ms: i64) -> Result<Vec<Labels>, StoreError> {
+        sample::read::series(self, matchers, from_ms).await
+    }
+
+    async fn label_names(&self, matchers: &[Matcher], from_ms: i64) -> Result<Vec<String>, StoreError> {
+        sample::read::label_names(self, matchers, from_ms).await
+    }
+
+    async fn label_values(&self, name: &str, matchers: &[Matcher], from_ms: i64) -> Result<Vec<String>, StoreError> {
+        sample::read::label_values(self, name, matchers, from_ms).await
+    }
+
     fn corrupt_blocks(&self) -> u64 {
         self.caches().corrupt_blocks()
     }
@@ -293,6 +332,8 @@ pub enum StoreError {
         #[source]
         source: sqlx::migrate::MigrateError,
     },
+    #[error("the answer has more than {0} samples; ask for fewer series or a shorter time")]
+    TooManySamples(usize),
     #[error("the database refused a query")]
     Query(#[from] sqlx::Error),
     #[error("the database broke off while it committed, and what became of the batch is not known")]

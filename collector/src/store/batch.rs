@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::sample::index::SeriesRows;
 use super::schema::BUCKETS_MAX;
 use super::{EdgeLabels, EncodedBlock, Span, Totals};
 
@@ -59,8 +60,17 @@ pub struct ScrapeBatch {
     pub gone: Vec<Arc<Edge>>,
     /// What was added, by the start of the ten-second step that it belongs to.
     pub added: Vec<(i64, Arc<Edge>, Totals)>,
+    /// All samples of the scrape.
+    pub samples: SampleWrite,
     /// Counted when the scrape is stored.
     pub counts: Counts,
+}
+
+/// Encoded samples, and what the dictionary has to know of their series.
+#[derive(Clone, Debug, Default)]
+pub struct SampleWrite {
+    pub series: SeriesRows,
+    pub blocks: Vec<EncodedBlock>,
 }
 
 /// Adds to `GET /api/ingest`.
@@ -128,6 +138,8 @@ pub struct WriteBatch {
     /// By the door they came through.
     pub spans: Vec<(&'static str, Vec<Span>)>,
     pub blocks: Vec<BlockWrite>,
+    /// What the dictionary has to know of the series of blocks of samples.
+    pub series: Vec<SeriesRows>,
     /// Traffic that no target's counters told, by the start of the ten-second step that it belongs to.
     pub added: Vec<(i64, Arc<Edge>, Totals)>,
     /// When it was stored already, nothing of the batch is but its counts.
@@ -141,7 +153,9 @@ impl WriteBatch {
     pub fn rows(&self) -> usize {
         let steps: usize = self.scrapes.iter().map(|scrape| scrape.added.len() + scrape.counters.len()).sum();
         let spans: usize = self.spans.iter().map(|(_, spans)| spans.len()).sum();
-        steps + spans + self.blocks.len() + self.added.len()
+        let scraped: usize = self.scrapes.iter().map(|scrape| scrape.samples.blocks.len() + scrape.samples.series.rows()).sum();
+        let series: usize = self.series.iter().map(SeriesRows::rows).sum();
+        steps + spans + self.blocks.len() + self.added.len() + scraped + series
     }
 
     /// About what it takes in memory.
@@ -149,7 +163,10 @@ impl WriteBatch {
     pub fn bytes(&self) -> usize {
         let steps: usize = self.scrapes.iter().map(|scrape| scrape.added.len() + scrape.counters.len()).sum();
         let spans = self.spans.iter().flat_map(|(_, spans)| spans).map(Span::bytes);
-        let blocks = self.blocks.iter().map(|write| write.block.bytes());
+        let scraped = self.scrapes.iter().flat_map(|scrape| &scrape.samples.blocks);
+        let blocks = self.blocks.iter().map(|write| &write.block).chain(scraped).map(EncodedBlock::bytes);
+        let rows = self.scrapes.iter().map(|scrape| &scrape.samples.series).chain(&self.series).map(SeriesRows::bytes);
+        let blocks = blocks.chain(rows);
         (steps + self.added.len()) * STEP_BYTES + spans.sum::<usize>() + blocks.sum::<usize>()
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::StoreError;
 use super::database::Database;
+use super::sample::dictionary;
 use super::schema::{Family, Slice, drop_slice};
 
 /// How long each kind of data is kept. A slice goes when all of it is older.
@@ -66,6 +67,10 @@ pub(super) async fn drop_old<D: Database>(database: &D, retention: &Retention, n
     }
     forget_targets(database, now_ms).await?;
     forget_deliveries(database, now_ms).await?;
+    if dropped.iter().any(|slice| slice.family == Family::SampleBlock) {
+        let kept_s = i64::try_from(retention.samples.as_secs()).unwrap_or(i64::MAX / 2);
+        dictionary::forget(database, now_ms / 1000 - kept_s).await?;
+    }
     if dropped.iter().any(|slice| matches!(slice.family, Family::Span | Family::SpanBlock)) {
         forget_names(database, now_ms, retention).await?;
     }

@@ -2,11 +2,13 @@
 
 pub mod block;
 mod bytes;
+pub mod compact;
 pub(super) mod dictionary;
 pub mod index;
 pub mod matcher;
 mod numbers;
 mod pack;
+pub mod read;
 mod times;
 
 #[cfg(test)]

@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::batch::{Counts, Delivery, Edge, ScrapeBatch, WriteBatch, WriteReport};
-use super::block::LEVEL_WRITTEN;
+use super::block::{EncodedBlock, LEVEL_WRITTEN};
 use super::caches::{EdgeRow, SpanNames};
 use super::database::{Database, Transaction, Value, int};
 use super::dictionary::pin_edges;
 use super::plan::floor;
+use super::sample::dictionary as series_dictionary;
+use super::sample::index::SeriesRows;
 use super::schema::{Family, Slice, create_slice, value_columns};
 use super::{StoreError, Totals, block_write, bulk, counters, outcome, span_write};
 
@@ -88,7 +90,12 @@ async fn attempt<D: Database>(
     writing.series(&stored).await?;
     let told = stored.iter().flat_map(|(_, scrape)| &scrape.added);
     writing.rollups(told.chain(fresh(group, repeated).flat_map(|batch| &batch.added))).await?;
-    let blocks = fresh(group, repeated).flat_map(|batch| &batch.blocks).map(|write| (LEVEL_WRITTEN, &write.block));
+    let scraped = stored.iter().map(|(_, scrape)| &scrape.samples);
+    let rows: Vec<&SeriesRows> =
+        fresh(group, repeated).flat_map(|batch| &batch.series).chain(scraped.clone().map(|samples| &samples.series)).collect();
+    series_dictionary::write::<D>(&mut *writing.transaction, &rows).await?;
+    let blocks = fresh(group, repeated).flat_map(|batch| &batch.blocks).map(|write| &write.block);
+    let blocks = blocks.chain(scraped.flat_map(|samples| &samples.blocks)).map(|block| (LEVEL_WRITTEN, block));
     block_write::insert::<D>(&mut *writing.transaction, blocks).await?;
     let mut counts = Counts::default();
     for report in &reports {
@@ -97,6 +104,7 @@ async fn attempt<D: Database>(
     writing.counts(&counts).await?;
     outcome::commit(database, writing.transaction, mark).await?;
     remember(database, writing.learnt, writing.generation, &stored);
+    rows.into_iter().for_each(|rows| database.caches().samples.committed(rows));
     Ok(Some(reports))
 }
 
@@ -107,7 +115,8 @@ async fn ensure_slices<D: Database>(database: &D, group: &[WriteBatch], repeated
         let steps = batch.scrapes.iter().flat_map(|scrape| &scrape.added).chain(&batch.added).map(|(t_s, _, _)| *t_s);
         needed.extend(steps.flat_map(|t_s| Family::ROLLUPS.map(|family| family.slice_at(t_s))));
         needed.extend(batch.spans.iter().flat_map(|(_, spans)| spans).map(span_write::slice_of));
-        needed.extend(batch.blocks.iter().map(|write| write.block.slice()));
+        let scraped = batch.scrapes.iter().flat_map(|scrape| &scrape.samples.blocks);
+        needed.extend(batch.blocks.iter().map(|write| &write.block).chain(scraped).map(EncodedBlock::slice));
     }
     for slice in needed {
         if !database.caches().has_slice(slice) {

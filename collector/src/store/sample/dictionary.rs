@@ -1,5 +1,6 @@
 //! The dictionary of series in the database: read when it is first needed, written with the samples.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -22,6 +23,15 @@ pub(in crate::store) struct SampleCaches {
     index: OnceCell<Arc<SeriesIndex>>,
     /// Registered until then by the clock of the database, all series are known.
     known_until_s: AtomicI64,
+}
+
+impl SampleCaches {
+    /// The rows are durable.
+    pub fn committed(&self, rows: &SeriesRows) {
+        if let Some(index) = self.index.get() {
+            index.committed(rows);
+        }
+    }
 }
 
 /// The dictionary as it was when last looked at; read at first use.
@@ -86,45 +96,45 @@ async fn refresh_from<D: Database>(database: &D, index: &SeriesIndex, from_s: i6
     Ok(())
 }
 
-/// Writes rows; those that exist are kept longer.
-pub(in crate::store) async fn write<D: Database>(transaction: &mut dyn Transaction, rows: &SeriesRows) -> Result<(), StoreError> {
-    let pairs = rows
-        .pairs
-        .iter()
-        .flat_map(|(id, name, value)| [(*id).into(), Value::from(&**name), Value::from(&**value), rows.kept_until_s.into()]);
-    insert::<D>(
-        transaction,
-        "label_pair (label_pair_id, name, value, kept_until_s)",
-        "label_pair",
-        "label_pair_id",
-        pairs.collect(),
-    )
-    .await?;
-    let series = rows.series.iter().flat_map(|(series, pairs)| {
-        [series.id.into(), series.group.into(), Value::Blob(pairs.clone()), rows.kept_until_s.into()]
+/// Writes the rows of a group; those that exist are kept longer.
+pub(in crate::store) async fn write<D: Database>(
+    transaction: &mut dyn Transaction,
+    group: &[&SeriesRows],
+) -> Result<(), StoreError> {
+    // In order, so that two collectors wait for each other in the same order, and each row once.
+    let mut pairs = BTreeMap::new();
+    let mut series = BTreeMap::new();
+    for rows in group {
+        for (id, name, value) in &rows.pairs {
+            let kept = pairs.entry(*id).or_insert((name, value, 0));
+            kept.2 = rows.kept_until_s.max(kept.2);
+        }
+        for (one, blob) in &rows.series {
+            let kept = series.entry(one.id).or_insert((one.group, blob, 0));
+            kept.2 = rows.kept_until_s.max(kept.2);
+        }
+    }
+    let pairs = pairs.into_iter().flat_map(|(id, (name, value, kept_until_s))| {
+        [id.into(), Value::from(&**name), Value::from(&**value), kept_until_s.into()]
     });
-    insert::<D>(
-        transaction,
-        "metric_series (series_id, group_id, labels, kept_until_s)",
-        "metric_series",
-        "series_id",
-        series.collect(),
-    )
-    .await
+    insert::<D>(transaction, ["label_pair", "label_pair_id", "name", "value"], pairs.collect()).await?;
+    let series = series
+        .into_iter()
+        .flat_map(|(id, (group, blob, kept_until_s))| [id.into(), group.into(), Value::Blob(blob.clone()), kept_until_s.into()]);
+    insert::<D>(transaction, ["metric_series", "series_id", "group_id", "labels"], series.collect()).await
 }
 
 async fn insert<D: Database>(
     transaction: &mut dyn Transaction,
-    into: &str,
-    table: &str,
-    key: &str,
+    [table, key, second, third]: [&str; 4],
     values: Vec<Value>,
 ) -> Result<(), StoreError> {
+    let into = format!("{table} ({key}, {second}, {third}, kept_until_s)");
     let tail = format!(
         "ON CONFLICT ({key}) DO UPDATE SET kept_until_s = CASE WHEN {table}.kept_until_s > excluded.kept_until_s \
          THEN {table}.kept_until_s ELSE excluded.kept_until_s END"
     );
-    bulk::insert(D::DIALECT, transaction, into, &tail, 4, values).await?;
+    bulk::insert(D::DIALECT, transaction, &into, &tail, 4, values).await?;
     Ok(())
 }
 

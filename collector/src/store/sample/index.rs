@@ -3,8 +3,8 @@
 //! Ids are given here, from a range that no other process has, and become durable with the first samples of their
 //! series. So two collectors may give two ids to one set of labels; readers put such series together.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
-use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -54,6 +54,20 @@ pub struct SeriesRows {
     pub pairs: Vec<(i64, Arc<str>, Arc<str>)>,
     /// With the encoded ids of its pairs.
     pub series: Vec<(Arc<Series>, Vec<u8>)>,
+}
+
+impl SeriesRows {
+    /// Rows to write.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.pairs.len() + self.series.len()
+    }
+
+    /// About what they take in memory.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.pairs.len() * 40 + self.series.iter().map(|(_, blob)| blob.len() + 40).sum::<usize>()
+    }
 }
 
 /// A pair as the database has it.
@@ -402,10 +416,11 @@ impl Inner {
             }
         }
         let hash = self.hash(series.group, &series.pairs);
-        if self.by_hash.contains_key(&hash) {
-            self.same_hash.push(place);
-        } else {
-            self.by_hash.insert(hash, place);
+        match self.by_hash.entry(hash) {
+            Entry::Vacant(free) => {
+                free.insert(place);
+            }
+            Entry::Occupied(_) => self.same_hash.push(place),
         }
         self.series_ids.insert(series.id, place);
         series

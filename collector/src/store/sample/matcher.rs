@@ -171,7 +171,7 @@ mod tests {
             parse_selector(text).unwrap().into_iter().map(|m| (m.name, m.op, m.value)).collect()
         };
         let named = ("__name__".to_owned(), MatchOp::Equal, "up".to_owned());
-        assert_eq!(read("up"), [named.clone()]);
+        assert_eq!(read("up"), std::slice::from_ref(&named));
         assert_eq!(
             read(r#" up { job = "a\"}" , x!~`\d+`, } "#),
             [
