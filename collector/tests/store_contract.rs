@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sidelight_collector::store::{
-    AttributeValue, Counts, Edge, EdgeLabels, Family, Histogram, Resource, Retention, ScrapeBatch, Span, SpanEvent, SpanKind,
-    Store, Totals, TraceQuery, WriteBatch, in_namespaces,
+    AttributeValue, Counts, Edge, EdgeLabels, Family, Histogram, Resource, Retention, SampleWrite, ScrapeBatch, Span, SpanEvent,
+    SpanKind, Store, Totals, TraceQuery, WriteBatch, in_namespaces,
 };
 use sidelight_collector::store::{BlockHead, BlockWrite, DELIVERIES_KEPT, Delivery, EncodedBlock, LEVEL_WRITTEN, Order, Window};
 use support::place::Place;
@@ -71,6 +71,7 @@ fn scrape(version: i64, at_s: i64, edge: &Arc<Edge>, counter: u64, added: u64) -
         counters: vec![(edge.clone(), totals(counter))],
         gone: Vec::new(),
         added: vec![(at_s - at_s % 10, edge.clone(), totals(added))],
+        samples: SampleWrite::default(),
         counts: Counts::default(),
     }
 }
