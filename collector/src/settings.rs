@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::ingest::door::DoorSettings;
+use crate::ingest::scrape;
+use crate::ingest::scrape::config::{ScrapeConfigError, is_url};
 use crate::store::{Family, Retention};
 use crate::web::auth::Token;
 
@@ -39,6 +41,10 @@ pub struct Settings {
     pub scrape_urls: Vec<String>,
     /// Further targets in a file, in the format of Prometheus' file-based discovery; it is looked at again and again.
     pub scrape_file: Option<PathBuf>,
+    /// Jobs in the format of a `prometheus.yml`.
+    pub scrape_config: Option<PathBuf>,
+    /// A server that tells targets, in the format of Prometheus' HTTP discovery.
+    pub scrape_http_sd: Option<String>,
     pub trace_sampling_percent: f64,
     pub retention: Retention,
 }
@@ -109,6 +115,8 @@ impl Settings {
             scrape_interval: Duration::from_secs(15),
             scrape_urls: Vec::new(),
             scrape_file: None,
+            scrape_config: None,
+            scrape_http_sd: None,
             trace_sampling_percent: 1.0,
             retention: Retention::default(),
         }
@@ -120,6 +128,7 @@ impl Settings {
         self.check_addresses(&mut mistakes);
         self.doors.check(&mut mistakes);
         self.check_scraping(&mut mistakes);
+        self.check_discoveries(&mut mistakes);
         self.check_retention(&mut mistakes);
         if !(0.0..=100.0).contains(&self.trace_sampling_percent) {
             mistakes.push(format!("the trace sampling is {} percent; it lies between 0 and 100", self.trace_sampling_percent));
@@ -158,10 +167,22 @@ impl Settings {
             ));
         }
         for url in &self.scrape_urls {
-            let is_good = url.parse::<http::Uri>().is_ok_and(|uri| uri.scheme_str() == Some("http") && uri.host().is_some());
-            if !is_good {
+            if !is_url(url) {
                 mistakes.push(format!("`{url}` is not a URL to scrape, such as http://127.0.0.1:15090/stats/prometheus"));
             }
+        }
+    }
+
+    fn check_discoveries(&self, mistakes: &mut Vec<String>) {
+        if let Some(url) = &self.scrape_http_sd
+            && !is_url(url)
+        {
+            mistakes.push(format!("`{url}` is not a URL to ask for targets, such as http://127.0.0.1:8080/targets"));
+        }
+        match self.scrape_config.as_deref().map(scrape::config::read) {
+            None | Some(Ok(_)) => {}
+            Some(Err(ScrapeConfigError::Mistakes(found))) => mistakes.extend(found),
+            Some(Err(other)) => mistakes.push(other.to_string()),
         }
     }
 
@@ -198,7 +219,7 @@ mod tests {
         let mut settings = Settings::new(Database::Sqlite(PathBuf::new()));
         settings.zipkin = settings.listen;
         settings.scrape_interval = Duration::ZERO;
-        settings.scrape_urls = vec!["https://x".to_owned()];
+        settings.scrape_urls = vec!["ftp://x".to_owned()];
         settings.trace_sampling_percent = f64::NAN;
         settings.retention.minutes = Duration::from_secs(1);
         settings.zipkin_advertise = Some("nowhere".to_owned());

@@ -21,6 +21,7 @@ use crate::clock::now_ms;
 use crate::control::{ControlError, ControlPlane, ControlSettings};
 use crate::ingest::door::SecurityError;
 use crate::ingest::report;
+use crate::ingest::scrape::config::ScrapeConfigError;
 use crate::ingest::scrape::{FileTargetsError, Scheduler, ScrapeClock, ScrapeStatuses};
 use crate::ingest::zipkin::ZipkinDoor;
 use crate::own_metrics::OwnMetrics;
@@ -47,6 +48,8 @@ pub enum StartError {
     Control(#[from] ControlError),
     #[error(transparent)]
     Targets(#[from] FileTargetsError),
+    #[error(transparent)]
+    ScrapeConfig(#[from] ScrapeConfigError),
     #[error(transparent)]
     Token(#[from] TokenError),
     #[error("failed to guard the doors")]

@@ -1,10 +1,14 @@
 //! Scrapes proxies: who, when, by which rules, and what becomes of the answers.
 
 pub mod client;
+pub mod config;
 mod discovery;
 pub mod duration;
 mod fetch;
 mod files;
+mod http_sd;
+mod jobs;
+pub mod kubernetes;
 mod labels;
 pub mod relabel;
 pub mod report;
@@ -18,7 +22,9 @@ mod wanted;
 use std::time::Duration;
 
 pub use discovery::{Discovery, TargetGroup, read_groups};
-pub use files::{FileTargetsError, url_labels, watch_file, watch_patterns};
+pub use files::{FileTargetsError, url_labels, watch_file};
+pub use http_sd::HttpDiscovery;
+pub use jobs::watch_job;
 pub use labels::{LabelSet, is_label_name, sanitized};
 pub use schedule::ScrapeClock;
 pub use scheduler::{Scheduler, Sources, TARGETS_MAX};

@@ -1,15 +1,21 @@
-//! Who is scraped: registered proxies, configured URLs, and a file of targets.
+//! Who is scraped: registered proxies, configured URLs, a file of targets, a server that tells targets, and the jobs of a
+//! scrape configuration.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sidelight_mesh::identity::NodeIdentity;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::StartError;
 use crate::control::{ControlPlane, Target};
+use crate::ingest::scrape::client::HttpClient;
+use crate::ingest::scrape::config::{self, Finder, Job};
 use crate::ingest::scrape::{
-    Discovery, FileTargetsError, LabelSet, ScrapeTarget, Sources, TargetDefaults, TargetGroup, sanitized, url_labels, watch_file,
+    Discovery, HttpDiscovery, LabelSet, ScrapeTarget, Sources, TargetDefaults, TargetGroup, sanitized, url_labels, watch_file,
+    watch_job,
 };
 use crate::settings::Settings;
 
@@ -19,13 +25,17 @@ const REGISTERED: &str = "sidelight-proxies";
 const CONFIGURED: &str = "sidelight-urls";
 /// Job of `--scrape-file`.
 const FILE: &str = "sidelight-file";
+/// Job of `--scrape-http-sd`.
+const HTTP: &str = "sidelight-http";
+/// How often that server is asked, as Prometheus does.
+const HTTP_REFRESH: Duration = Duration::from_secs(60);
 
 /// One source for each of them; `stop` ends their tasks.
 pub(super) async fn sources(
     settings: &Settings,
     control: &ControlPlane,
     stop: &CancellationToken,
-) -> Result<Sources, FileTargetsError> {
+) -> Result<Sources, StartError> {
     let envoys = |job| TargetDefaults::envoys(job, settings.scrape_interval);
     let mut sources = vec![registered(envoys(REGISTERED), control.targets(), stop.clone())];
     if !settings.scrape_urls.is_empty() {
@@ -35,6 +45,14 @@ pub(super) async fn sources(
     }
     if let Some(path) = &settings.scrape_file {
         sources.push(watch_file(path.clone(), envoys(FILE), stop.clone()).await?);
+    }
+    if let Some(url) = &settings.scrape_http_sd {
+        let server = HttpDiscovery { url: url.clone(), refresh: HTTP_REFRESH, client: HttpClient::plain() };
+        let job = Job { defaults: envoys(HTTP), finders: vec![Finder::Http(server)], target_limit: None };
+        sources.push(watch_job(job, stop.clone()));
+    }
+    if let Some(path) = &settings.scrape_config {
+        sources.extend(config::read(path)?.into_iter().map(|job| watch_job(job, stop.clone())));
     }
     Ok(sources)
 }

@@ -62,6 +62,12 @@ pub struct CollectorArgs {
     /// Further targets, in the format of Prometheus' file_sd; read again when it changes
     #[arg(long, env = "SIDELIGHT_SCRAPE_FILE", value_name = "SD.json")]
     pub scrape_file: Option<PathBuf>,
+    /// Jobs to scrape: the `scrape_configs` of a prometheus.yml
+    #[arg(long, env = "SIDELIGHT_SCRAPE_CONFIG", value_name = "prometheus.yml")]
+    pub scrape_config: Option<PathBuf>,
+    /// Server that tells further targets, in the format of Prometheus' http_sd; asked every minute
+    #[arg(long, env = "SIDELIGHT_SCRAPE_HTTP_SD", value_name = "URL")]
+    pub scrape_http_sd: Option<String>,
     /// Percent of the requests that proxies trace
     #[arg(long, env = "SIDELIGHT_TRACE_SAMPLING", default_value_t = 1.0, value_name = "PERCENT")]
     pub trace_sampling: f64,
@@ -77,8 +83,6 @@ pub struct CollectorArgs {
 /// Flags of the contract whose feature is not built yet: refused, not ignored.
 #[derive(Clone, Debug, Args)]
 pub struct LaterArgs {
-    #[arg(long, env = "SIDELIGHT_SCRAPE_HTTP_SD", hide = true)]
-    pub scrape_http_sd: Option<String>,
     #[arg(long, env = "SIDELIGHT_EXPORT_OTLP", hide = true)]
     pub export_otlp: Option<String>,
 }
@@ -151,6 +155,8 @@ impl CollectorArgs {
             zipkin_advertise: self.zipkin_advertise.clone(),
             scrape_interval: self.scrape_interval,
             scrape_file: self.scrape_file.clone(),
+            scrape_config: self.scrape_config.clone(),
+            scrape_http_sd: self.scrape_http_sd.clone(),
             trace_sampling_percent: self.trace_sampling,
             retention: Retention { spans: self.keep_spans, ..Retention::default() },
             ..Settings::new(database)
@@ -195,11 +201,6 @@ impl CollectorArgs {
 impl LaterArgs {
     fn mistakes(&self) -> Vec<String> {
         let later = [
-            (
-                "--scrape-http-sd",
-                &self.scrape_http_sd,
-                "proxies that are connected over ADS, and those in --scrape-file, are scraped",
-            ),
             ("--export-otlp", &self.export_otlp, "spans can be read through Zipkin's API"),
         ];
         let given = later.into_iter().filter(|(_, value, _)| value.is_some());

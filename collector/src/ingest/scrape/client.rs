@@ -54,6 +54,8 @@ pub enum FetchError {
     Redirects,
     #[error(transparent)]
     Credential(#[from] CredentialError),
+    #[error("{0}")]
+    Refused(Arc<str>),
 }
 
 /// Cheap to clone.

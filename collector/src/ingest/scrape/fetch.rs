@@ -10,6 +10,9 @@ const FORMATS: &str = "text/plain;version=0.0.4,text/plain;q=0.5";
 
 /// The answer of a target, within its time and its size.
 pub async fn fetch(target: &ScrapeTarget) -> Result<Answer, FetchError> {
+    if let Some(reason) = &target.refused {
+        return Err(FetchError::Refused(reason.clone()));
+    }
     let timeout_s = target.timeout.as_secs_f64().to_string();
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static(FORMATS));

@@ -15,7 +15,7 @@ use super::target::TargetDefaults;
 
 /// Bytes of a file of targets.
 const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
-/// How often files are looked at.
+/// How often files are looked at: Prometheus learns of changes from the system, which not every file system tells.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 /// Files that one pattern may stand for.
 const FILES_MAX: usize = 1_000;
@@ -74,7 +74,11 @@ pub async fn watch_file(
 
 /// Reads the files of `file_sd_configs` again and again. A file that is not there has no targets, one that cannot be
 /// read keeps those it had.
-pub fn watch_patterns(patterns: Vec<String>, stop: CancellationToken) -> watch::Receiver<Arc<Vec<TargetGroup>>> {
+pub fn watch_patterns(
+    patterns: Vec<String>,
+    refresh: Duration,
+    stop: CancellationToken,
+) -> watch::Receiver<Arc<Vec<TargetGroup>>> {
     let (sender, receiver) = watch::channel(Arc::default());
     tokio::spawn(async move {
         let mut known = std::collections::BTreeMap::new();
@@ -88,7 +92,7 @@ pub fn watch_patterns(patterns: Vec<String>, stop: CancellationToken) -> watch::
                 *last = Arc::new(groups);
                 is_new
             });
-            if stop.run_until_cancelled(tokio::time::sleep(LOOK_INTERVAL)).await.is_none() {
+            if stop.run_until_cancelled(tokio::time::sleep(refresh.min(LOOK_INTERVAL))).await.is_none() {
                 return;
             }
         }

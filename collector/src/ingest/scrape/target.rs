@@ -73,6 +73,8 @@ pub struct ScrapeTarget {
     pub interval: Duration,
     pub timeout: Duration,
     pub job: Arc<ScrapeJob>,
+    /// Why it is not even asked: its job has more targets than its `target_limit`. It counts as down.
+    pub refused: Option<Arc<str>>,
 }
 
 impl PartialEq for ScrapeTarget {
@@ -87,6 +89,7 @@ impl PartialEq for ScrapeTarget {
             && self.discovered == other.discovered
             && (self.interval, self.timeout) == (other.interval, other.timeout)
             && Arc::ptr_eq(&self.job, &other.job)
+            && self.refused == other.refused
     }
 }
 
@@ -189,6 +192,7 @@ impl TargetDefaults {
             interval,
             timeout,
             job: self.job.clone(),
+            refused: None,
         })
     }
 
