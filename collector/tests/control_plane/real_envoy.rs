@@ -1,5 +1,7 @@
 //! A real Envoy as the judge: it takes what it is given, routes by it, and never sees what was refused.
 
+#[path = "../support/envoy.rs"]
+mod install;
 mod process;
 mod upstream;
 
