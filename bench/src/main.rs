@@ -1,5 +1,6 @@
 //! Benchmarks against peers: each runs both sides in turn in one process, and prints ratios.
 
+mod collector;
 mod cpu;
 mod envoy;
 mod process;
@@ -11,7 +12,7 @@ use std::process::ExitCode;
 
 type Bench = (&'static str, fn() -> anyhow::Result<()>);
 
-const BENCHES: &[Bench] = &[("record", record::run), ("proxy", proxy::run)];
+const BENCHES: &[Bench] = &[("record", record::run), ("proxy", proxy::run), ("collector", collector::run)];
 
 fn main() -> ExitCode {
     let only: Vec<String> = std::env::args().skip(1).collect();

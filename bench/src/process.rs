@@ -30,10 +30,40 @@ impl Running {
     }
 
     pub fn resident_mib(&self) -> Result<f64> {
+        self.memory_mib("VmRSS:")
+    }
+
+    /// The most that it ever had.
+    pub fn peak_mib(&self) -> Result<f64> {
+        self.memory_mib("VmHWM:")
+    }
+
+    fn memory_mib(&self, name: &str) -> Result<f64> {
         let text = self.read("status")?;
-        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("/proc/…/status has no VmRSS")?;
-        let kib: f64 = line.trim().trim_end_matches(" kB").parse().context("VmRSS is no number")?;
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        let line = line.with_context(|| format!("/proc/…/status has no {name}"))?;
+        let kib: f64 = line.trim().trim_end_matches(" kB").parse().with_context(|| format!("{name} is no number"))?;
         Ok(kib / 1024.0)
+    }
+
+    /// Whether it ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        !matches!(self.0.try_wait(), Ok(None))
+    }
+
+    /// Tells it to end and waits until it did.
+    pub fn stop(mut self, limit: Duration) -> Result<()> {
+        let pid = self.0.id().to_string();
+        let told = Command::new("kill").args(["-TERM", &pid]).status().context("cannot run `kill`")?;
+        anyhow::ensure!(told.success(), "`kill -TERM {pid}` ended with {told}");
+        let started = Instant::now();
+        while self.0.try_wait().context("cannot wait for the process")?.is_none() {
+            if started.elapsed() > limit {
+                bail!("the process does not end within {limit:?}");
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
     }
 
     fn read(&self, file: &str) -> Result<String> {
