@@ -30,6 +30,7 @@ pub mod sample;
 mod schema;
 mod series;
 mod span;
+pub mod span_block;
 mod span_read;
 mod span_write;
 mod sqlite;

@@ -21,10 +21,7 @@ const TAGS_MAX: usize = 16;
 pub fn read_query(params: &Params, now_ms: i64) -> Result<TraceQuery, ParamError> {
     let to_ms = params.time_ms("queryTime", now_ms)?;
     let lookback_ms = i64::try_from(params.duration_s("duration", LOOKBACK_S)?).unwrap_or(i64::MAX).saturating_mul(1000);
-    let mut annotations = read_tags(params)?;
-    if params.flag("errors", false)? {
-        annotations.push(("error".to_owned(), None));
-    }
+    let annotations = read_tags(params)?;
     let (min, max) = (read_duration_us(params, "minDuration")?, read_duration_us(params, "maxDuration")?);
     if let (Some(min), Some(max)) = (min, max)
         && min > max
@@ -38,10 +35,12 @@ pub fn read_query(params: &Params, now_ms: i64) -> Result<TraceQuery, ParamError
         duration_us_min: min,
         duration_us_max: max,
         annotations,
+        is_error: params.flag("errors", false)?.then_some(true),
         from_us: to_ms.saturating_sub(lookback_ms).saturating_mul(1000),
         // The millisecond that was asked for belongs to the answer.
         to_us: to_ms.saturating_add(1).saturating_mul(1000),
         limit: read_limit(params)?,
+        ..TraceQuery::default()
     })
 }
 
@@ -221,9 +220,10 @@ mod tests {
         )
         .unwrap();
         assert_eq!((query.service.as_deref(), query.name.as_deref()), (Some("reviews"), Some("GET")));
-        let expected = [("a", Some("b")), ("c", None), ("error", None)];
+        let expected = [("a", Some("b")), ("c", None)];
         assert_eq!(query.annotations, expected.map(|(name, value)| (name.to_owned(), value.map(str::to_owned))));
         assert_eq!((query.duration_us_min, query.duration_us_max, query.limit), (Some(1_500), Some(2_000_000), 7));
+        assert_eq!(query.is_error, Some(true));
         assert_eq!((query.from_us, query.to_us), (1_699_999_400_000_000, 1_700_000_000_001_000));
     }
 

@@ -153,6 +153,11 @@ impl Span {
         self.duration_ns / 1000
     }
 
+    /// What makes two copies of one span the same; in this order they are stored.
+    pub(super) fn key(&self) -> impl Ord + PartialEq + '_ {
+        (self.trace_id, self.start_ns, self.id, self.kind, self.shared, &**self.service())
+    }
+
     /// The last value of an attribute.
     #[must_use]
     pub fn attribute(&self, name: &str) -> Option<&AttributeValue> {
@@ -326,6 +331,10 @@ pub struct TraceQuery {
     pub duration_us_max: Option<i64>,
     /// Tags that a span must have, by name and value; without a value, a tag's name or an annotation's text.
     pub annotations: Vec<(String, Option<String>)>,
+    /// In the name, a text of an attribute or an event, or the message of the status; upper and lower case are the same.
+    pub text: Option<String>,
+    /// Whether it failed.
+    pub is_error: Option<bool>,
     /// Of the start of a span.
     pub from_us: i64,
     pub to_us: i64,

@@ -78,6 +78,7 @@ fn query(parameters: TraceParameters, now_ms: i64) -> TraceQuery {
         // The millisecond that was asked for belongs to the answer.
         to_us: end_ms.saturating_add(1).saturating_mul(1000),
         limit: parameters.limit.unwrap_or(LIMIT),
+        ..TraceQuery::default()
     }
 }
 

@@ -1,0 +1,34 @@
+//! Small blocks of spans become dense ones, sorted by trace, each span once.
+
+use super::super::block::{Compact, CorruptBlock, EncodedBlock, StoredBlock};
+use super::super::schema::Family;
+use super::{SPANS_MAX, decode, encode};
+
+/// How blocks of spans are merged.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SpanCompact;
+
+impl Compact for SpanCompact {
+    fn family(&self) -> Family {
+        Family::SpanBlock
+    }
+
+    fn dense_items(&self) -> u32 {
+        SPANS_MAX as u32 / 2
+    }
+
+    fn merge_items(&self) -> u64 {
+        2 * SPANS_MAX as u64
+    }
+
+    fn merge(&self, blocks: &[StoredBlock]) -> Result<Vec<EncodedBlock>, (usize, CorruptBlock)> {
+        let mut spans = Vec::new();
+        for (place, stored) in blocks.iter().enumerate() {
+            spans.extend(decode(&stored.block.data).map_err(|corrupt| (place, corrupt))?);
+        }
+        spans.sort_by(|a, b| a.key().cmp(&b.key()));
+        spans.dedup_by(|a, b| a.key() == b.key());
+        let encoded = encode(spans.iter()).map_err(|_| (0, CorruptBlock("it cannot be compressed again")))?;
+        Ok(encoded.into_iter().map(|(block, _)| block).collect())
+    }
+}
