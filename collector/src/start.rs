@@ -144,8 +144,7 @@ impl Collector {
                 scrape_interval_s: settings.scrape_interval.as_secs_f64(),
                 retention_s: settings.retention.hours.as_secs(),
             },
-            api: api(&control, &store, &intake, &zipkin, &metrics)
-                .merge(crate::ingest::scrape::report::router(statuses.clone())),
+            api: api(&control, &store, &intake, &zipkin, &metrics).merge(crate::ingest::scrape::report::router(statuses.clone())),
             open: Router::new(),
             hosts: hosts(&settings),
             auth: Arc::clone(&auth),

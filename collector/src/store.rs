@@ -32,6 +32,8 @@ mod series;
 mod span;
 pub mod span_block;
 mod span_read;
+mod span_rows;
+mod span_search;
 mod span_write;
 mod sqlite;
 mod totals;
@@ -53,6 +55,7 @@ pub use sample::{Labels, Sample, SeriesSamples};
 pub use schema::{BUCKETS_MAX, Family, Slice};
 pub use span::{AttributeValue, Attributes, Endpoint, Resource, Scope, Span, SpanEvent, SpanKind, SpanLink, TraceQuery};
 pub use span_read::TRACE_SPANS_MAX;
+pub use span_search::FoundTraces;
 pub use sqlite::SqliteStore;
 pub use totals::{EdgeAnswer, EdgeTotals, Histogram, SeriesAnswer, StepTotals, Totals, Window};
 
@@ -127,7 +130,7 @@ pub trait Store: Send + Sync + 'static {
     async fn trace(&self, trace_id: [u8; 16]) -> Result<Vec<Span>, StoreError>;
 
     /// Traces with a span that matches, newest first.
-    async fn find_traces(&self, query: &TraceQuery) -> Result<Vec<Vec<Span>>, StoreError>;
+    async fn find_traces(&self, query: &TraceQuery) -> Result<FoundTraces, StoreError>;
 
     /// The dictionary of series, into which writers of samples put theirs.
     async fn series_index(&self) -> Result<Arc<SeriesIndex>, StoreError>;
@@ -251,8 +254,8 @@ impl<D: database::Database> Store for D {
         span_read::trace(self, trace_id).await
     }
 
-    async fn find_traces(&self, query: &TraceQuery) -> Result<Vec<Vec<Span>>, StoreError> {
-        span_read::find(self, query).await
+    async fn find_traces(&self, query: &TraceQuery) -> Result<FoundTraces, StoreError> {
+        span_search::find(self, query).await
     }
 
     async fn blocks(
@@ -321,6 +324,10 @@ impl<D: database::Database> Store for D {
 /// Why the store could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
+    #[error("failed to compress a block")]
+    Compress(#[from] std::io::Error),
+    #[error("a task of the store ended early")]
+    Task(#[from] tokio::task::JoinError),
     #[error("failed to open the database {place}")]
     Open {
         place: String,

@@ -28,7 +28,10 @@ on_both!(
     a_gone_series_is_forgotten,
     unused_edges_are_forgotten,
     an_edge_that_is_forgotten_while_it_is_written_is_there,
-    spans_are_stored_once,
+    spans_are_read_once,
+    names_of_spans_are_bounded,
+    a_search_stops_at_the_newest,
+    a_corrupt_block_is_skipped,
     traces_are_found,
     counts_are_exact,
     many_rows_are_written_at_once,
@@ -290,24 +293,23 @@ fn span(trace: u8, id: u8, service: &str, start_s: i64) -> Span {
     }
 }
 
-async fn spans_are_stored_once(place: &Place) {
+async fn spans_are_read_once(place: &Place) {
     let store = place.open().await;
     let spans = vec![span(1, 1, "productpage.bookinfo", T), span(1, 2, "reviews.bookinfo", T)];
     let batch = WriteBatch { spans: vec![("zipkin", spans.clone())], ..WriteBatch::default() };
     let report = store.write(&batch).await.unwrap();
     assert_eq!((report.spans_stored, report.spans_duplicate), (2, 0));
+    // The same spans in another request, which the door cannot tell from new ones.
     let mut again = spans.clone();
     again.push(span(1, 3, "reviews.bookinfo", T));
     again.push(span(1, 3, "reviews.bookinfo", T));
     let report = store.write(&WriteBatch { spans: vec![("zipkin", again)], ..WriteBatch::default() }).await.unwrap();
-    assert_eq!((report.spans_stored, report.spans_duplicate), (1, 3));
+    assert_eq!((report.spans_stored, report.spans_duplicate), (4, 0));
     let trace = store.trace([1; 16]).await.unwrap();
     assert_eq!(trace, [spans[0].clone(), spans[1].clone(), span(1, 3, "reviews.bookinfo", T)]);
-    let counts = store.ingest_counts().await.unwrap();
-    assert_eq!(
-        counts,
-        [("zipkin".into(), "spans".into(), "refused:duplicate".into(), 3), ("zipkin".into(), "spans".into(), "stored".into(), 3)]
-    );
+    let query = TraceQuery { to_us: i64::MAX, limit: 10, ..TraceQuery::default() };
+    assert_eq!(store.find_traces(&query).await.unwrap().traces, [trace]);
+    assert_eq!(store.ingest_counts().await.unwrap(), [("zipkin".into(), "spans".into(), "stored".into(), 6)]);
 }
 
 async fn traces_are_found(place: &Place) {
@@ -328,7 +330,7 @@ async fn traces_are_found(place: &Place) {
     assert_eq!(store.span_names("ratings.bookinfo").await.unwrap(), ["ratings.bookinfo:9080/*"]);
     let all = TraceQuery { from_us: T * 1_000_000, to_us: (T + 8000) * 1_000_000, limit: 10, ..TraceQuery::default() };
     let found = async |query: TraceQuery| -> Vec<u8> {
-        store.find_traces(&query).await.unwrap().iter().map(|trace| trace[0].trace_id[0]).collect()
+        store.find_traces(&query).await.unwrap().traces.iter().map(|trace| trace[0].trace_id[0]).collect()
     };
     assert_eq!(found(all.clone()).await, [3, 2, 1]);
     assert_eq!(found(TraceQuery { limit: 2, ..all.clone() }).await, [3, 2]);
@@ -338,12 +340,66 @@ async fn traces_are_found(place: &Place) {
     assert_eq!(found(TraceQuery { name: Some("ratings.bookinfo:9080/*".into()), ..all.clone() }).await, [2]);
     assert_eq!(found(TraceQuery { annotations: vec![("error".into(), None)], ..all.clone() }).await, [3]);
     assert_eq!(found(TraceQuery { annotations: vec![("cr".into(), None)], ..all.clone() }).await, [3, 2, 1]);
+    assert_eq!(found(TraceQuery { is_error: Some(true), ..all.clone() }).await, [3]);
+    assert_eq!(found(TraceQuery { is_error: Some(false), ..all.clone() }).await, [2, 1]);
+    assert_eq!(found(TraceQuery { text: Some("RATINGS.book".into()), ..all.clone() }).await, [2]);
+    assert_eq!(found(TraceQuery { text: Some("503".into()), ..all.clone() }).await, [3]);
+    assert_eq!(found(TraceQuery { to_us: (T + 3600) * 1_000_000, ..all.clone() }).await, [2, 1]);
+    assert_eq!(found(TraceQuery { from_us: (T + 3599) * 1_000_000, ..all.clone() }).await, [3, 2]);
     let status = vec![("http.status_code".to_owned(), Some("500".to_owned()))];
     assert_eq!(found(TraceQuery { annotations: status, ..all.clone() }).await, [0u8; 0]);
     // The part of a trace that lies in another slice belongs to it.
     let late = TraceQuery { service: Some("ratings.bookinfo".into()), ..all };
-    assert_eq!(store.find_traces(&late).await.unwrap()[0].len(), 2);
+    assert_eq!(store.find_traces(&late).await.unwrap().traces[0].len(), 2);
     assert_eq!(store.trace([3; 16]).await.unwrap(), [failed]);
+}
+
+async fn names_of_spans_are_bounded(place: &Place) {
+    let store = place.open().await;
+    let named = |number: u32| Span { name: format!("GET /{number:05}"), ..span(1, 1, "cart", T) };
+    let batch = |spans: Vec<Span>| WriteBatch { spans: vec![("zipkin", spans)], ..WriteBatch::default() };
+    store.write(&batch((0..1500).map(named).collect())).await.unwrap();
+    let names = store.span_names("cart").await.unwrap();
+    assert_eq!((names.len(), names[999].as_str()), (1000, "GET /00999"));
+    // Those that are not listed are found all the same, and other services still have room.
+    let other = Span { name: "GET /".into(), ..span(2, 1, "shop", T) };
+    place.open().await.write(&batch(vec![named(2000), other])).await.unwrap();
+    assert_eq!(store.span_names("shop").await.unwrap(), ["GET /"]);
+    assert_eq!(store.span_names("cart").await.unwrap().len(), 1000);
+    let query = TraceQuery { name: Some("GET /02000".into()), to_us: i64::MAX, limit: 1, ..TraceQuery::default() };
+    assert_eq!(store.find_traces(&query).await.unwrap().traces.len(), 1);
+}
+
+async fn a_search_stops_at_the_newest(place: &Place) {
+    let store = place.open().await;
+    // Each trace twice: a block of its own, and once more in a block with all others.
+    let traces: Vec<Span> = (0..40).map(|n| span(n, 1, "cart", T + i64::from(n) * 300)).collect();
+    for span in &traces {
+        store.write(&WriteBatch { spans: vec![("zipkin", vec![span.clone()])], ..WriteBatch::default() }).await.unwrap();
+    }
+    let again = traces.iter().map(|span| Span { id: [9; 8], ..span.clone() }).collect();
+    store.write(&WriteBatch { spans: vec![("zipkin", again)], ..WriteBatch::default() }).await.unwrap();
+    let query = TraceQuery { service: Some("cart".into()), to_us: i64::MAX, limit: 7, ..TraceQuery::default() };
+    let found = store.find_traces(&query).await.unwrap();
+    assert!(!found.is_cut);
+    let ids: Vec<(u8, usize)> = found.traces.iter().map(|trace| (trace[0].trace_id[0], trace.len())).collect();
+    assert_eq!(ids, [(39, 2), (38, 2), (37, 2), (36, 2), (35, 2), (34, 2), (33, 2)]);
+}
+
+async fn a_corrupt_block_is_skipped(place: &Place) {
+    let store = place.open().await;
+    store.write(&WriteBatch { spans: vec![("zipkin", vec![span(1, 1, "cart", T)])], ..WriteBatch::default() }).await.unwrap();
+    let good = store.blocks(Family::SpanBlock, 0..i64::MAX, Order::NewestFirst, 10).await.unwrap().remove(0);
+    // Its summary promises the same trace, and its data is something else.
+    let bad = EncodedBlock { summary: good.summary.clone(), ..block(Family::SpanBlock, T, T + 10, 1) };
+    let no_summary = EncodedBlock { summary: vec![0, 255], ..bad.clone() };
+    store.write(&blocks("zipkin", vec![bad, no_summary])).await.unwrap();
+    assert_eq!(store.corrupt_blocks(), 0);
+    assert_eq!(store.trace([1; 16]).await.unwrap(), [span(1, 1, "cart", T)]);
+    assert_eq!(store.corrupt_blocks(), 1);
+    let query = TraceQuery { to_us: i64::MAX, limit: 10, ..TraceQuery::default() };
+    assert_eq!(store.find_traces(&query).await.unwrap().traces, [[span(1, 1, "cart", T)]]);
+    assert!(store.corrupt_blocks() >= 3, "{}", store.corrupt_blocks());
 }
 
 async fn counts_are_exact(place: &Place) {

@@ -33,8 +33,9 @@ pub(super) struct HeadQuery {
     pub key: Option<[u8; 16]>,
     /// Bytes of the summary that are wanted, from its begin; all without it.
     pub summary_bytes: Option<u32>,
-    after: Option<(i64, i64)>,
-    is_done: bool,
+    /// Set by the reader.
+    pub after: Option<(i64, i64)>,
+    pub is_done: bool,
 }
 
 impl HeadQuery {

@@ -12,9 +12,6 @@ use super::sample::dictionary::SampleCaches;
 use super::schema::{Family, Slice};
 use super::{EdgeLabels, StoreError};
 
-/// Names from the dictionary of services or operations: id, and until when the database keeps them.
-pub(super) type Names<K> = HashMap<K, (i64, i64)>;
-
 /// Only ever filled from what is committed.
 #[derive(Default)]
 pub(super) struct Caches {
@@ -64,14 +61,18 @@ pub(super) struct EdgeRow {
     pub is_retired: bool,
 }
 
+/// Names of spans that the database lists, and until when it keeps them.
 #[derive(Clone, Default)]
 pub(super) struct SpanNames {
-    pub services: Names<String>,
-    pub operations: Names<(i64, String)>,
+    /// With their ids.
+    pub services: HashMap<String, (i64, i64)>,
+    pub operations: HashMap<(i64, String), i64>,
+    /// Services of which no more names are listed.
+    pub full: HashSet<i64>,
 }
 
-/// Names of operations in memory; when there are more, the cache starts anew.
-const OPERATIONS_CACHED_MAX: usize = 20_000;
+/// Names of services or of operations in memory; when there are more, the cache starts anew.
+const NAMES_CACHED_MAX: usize = 20_000;
 
 impl Caches {
     pub fn edge_id(&self, edge: &Edge) -> Option<i64> {
@@ -140,15 +141,25 @@ impl Caches {
         self.names.lock().services.get(name).copied()
     }
 
-    pub fn operation(&self, key: &(i64, String)) -> Option<(i64, i64)> {
+    /// Whether no more names of this service's spans are listed.
+    pub fn is_full(&self, service_id: i64) -> bool {
+        self.names.lock().full.contains(&service_id)
+    }
+
+    /// Until when it is kept.
+    pub fn operation(&self, key: &(i64, String)) -> Option<i64> {
         self.names.lock().operations.get(key).copied()
     }
 
     pub fn add_names(&self, added: SpanNames) {
         let mut names = self.names.lock();
-        if names.operations.len() + added.operations.len() > OPERATIONS_CACHED_MAX {
+        if names.operations.len() + added.operations.len() > NAMES_CACHED_MAX {
             names.operations.clear();
         }
+        if names.services.len() + added.services.len() > NAMES_CACHED_MAX {
+            names.services.clear();
+        }
+        names.full.extend(added.full);
         names.services.extend(added.services);
         names.operations.extend(added.operations);
     }
@@ -158,7 +169,6 @@ impl Caches {
     }
 
     /// Counts a block that was skipped, and names it in the log.
-    #[allow(dead_code)] // until the first block is decoded
     pub fn corrupt_block(&self, family: Family, slice_s: i64, block_id: i64, error: &CorruptBlock) {
         self.corrupt_blocks.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(table = family.name(), slice_s, block_id, %error, "a block is skipped");

@@ -18,7 +18,7 @@ impl StoreError {
         match self {
             Self::Silent { .. } | Self::Unknown { .. } => true,
             Self::Open { source, .. } | Self::Query(source) => is_outage(source),
-            Self::Migrate { .. } | Self::TooManySamples(_) => false,
+            Self::Migrate { .. } | Self::TooManySamples(_) | Self::Compress(_) | Self::Task(_) => false,
         }
     }
 }

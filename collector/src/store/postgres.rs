@@ -12,6 +12,7 @@ use super::caches::Caches;
 use super::database::{Database, Transaction, impl_transaction};
 use super::dictionary::refresh_edges;
 use super::schema::Dialect;
+use super::span_rows;
 
 /// Connections of one collector.
 const CONNECTIONS_MAX: u32 = 8;
@@ -71,6 +72,7 @@ impl PgStore {
         MIGRATIONS.run(&pool).await.map_err(|source| StoreError::Migrate { place, source })?;
         let store = Self { pool, caches: Arc::default() };
         refresh_edges(&store, &mut *store.begin_read().await?).await?;
+        span_rows::convert(&store).await?;
         Ok(store)
     }
 

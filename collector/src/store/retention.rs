@@ -47,7 +47,7 @@ impl Retention {
             Family::TenSeconds => self.fine,
             Family::Minute => self.minutes,
             Family::Hour => self.hours,
-            Family::Span | Family::SpanBlock => self.spans,
+            Family::SpanBlock => self.spans,
             Family::LogBlock => self.logs,
             Family::SampleBlock => self.samples,
         }
@@ -71,7 +71,7 @@ pub(super) async fn drop_old<D: Database>(database: &D, retention: &Retention, n
         let kept_s = i64::try_from(retention.samples.as_secs()).unwrap_or(i64::MAX / 2);
         dictionary::forget(database, now_ms / 1000 - kept_s).await?;
     }
-    if dropped.iter().any(|slice| matches!(slice.family, Family::Span | Family::SpanBlock)) {
+    if dropped.iter().any(|slice| slice.family == Family::SpanBlock) {
         forget_names(database, now_ms, retention).await?;
     }
     Ok(dropped)

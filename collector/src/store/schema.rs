@@ -40,16 +40,13 @@ pub enum Family {
     TenSeconds,
     Minute,
     Hour,
-    /// A row per span, as the first version wrote them.
-    Span,
     SpanBlock,
     LogBlock,
     SampleBlock,
 }
 
 impl Family {
-    pub const ALL: [Self; 7] =
-        [Self::TenSeconds, Self::Minute, Self::Hour, Self::Span, Self::SpanBlock, Self::LogBlock, Self::SampleBlock];
+    pub const ALL: [Self; 6] = [Self::TenSeconds, Self::Minute, Self::Hour, Self::SpanBlock, Self::LogBlock, Self::SampleBlock];
     /// Those whose rows are blocks.
     pub const BLOCKS: [Self; 3] = [Self::SpanBlock, Self::LogBlock, Self::SampleBlock];
     /// Finest first.
@@ -61,7 +58,6 @@ impl Family {
             Self::TenSeconds => "rollup_10s",
             Self::Minute => "rollup_1m",
             Self::Hour => "rollup_1h",
-            Self::Span => "span",
             Self::SpanBlock => "span_block",
             Self::LogBlock => "log_block",
             Self::SampleBlock => "sample_block",
@@ -75,7 +71,7 @@ impl Family {
             Self::TenSeconds => 10,
             Self::Minute => 60,
             Self::Hour => 3600,
-            Self::Span | Self::SpanBlock | Self::LogBlock | Self::SampleBlock => 1,
+            Self::SpanBlock | Self::LogBlock | Self::SampleBlock => 1,
         }
     }
 
@@ -86,7 +82,7 @@ impl Family {
             Self::TenSeconds | Self::SampleBlock => 2 * 3600,
             Self::Minute => 24 * 3600,
             Self::Hour => 30 * 24 * 3600,
-            Self::Span | Self::SpanBlock | Self::LogBlock => 3600,
+            Self::SpanBlock | Self::LogBlock => 3600,
         }
     }
 
@@ -142,9 +138,8 @@ fn ddl(dialect: Dialect, slice: Slice) -> Vec<String> {
     let table = slice.table();
     match (dialect, slice.family) {
         (Dialect::Postgres, family) => {
-            let unit = if family == Family::Span { 1_000_000 } else { 1 };
             let parent = family.name();
-            let (from, to) = (slice.from_s * unit, slice.to_s() * unit);
+            let (from, to) = (slice.from_s, slice.to_s());
             // Attached, not made in place: that would lock out all readers of the family.
             vec![
                 format!("CREATE TABLE {table} (LIKE {parent} INCLUDING ALL)"),
@@ -167,15 +162,6 @@ fn ddl(dialect: Dialect, slice: Slice) -> Vec<String> {
                  summary BLOB NOT NULL, data BLOB NOT NULL)"
             ),
             format!("CREATE INDEX {table}_to_merge ON {table} (shard) WHERE level < 2"),
-        ],
-        (Dialect::Sqlite, Family::Span) => vec![
-            format!(
-                "CREATE TABLE {table} (trace_id BLOB NOT NULL, span_id BLOB NOT NULL, \
-                 kind INTEGER NOT NULL, service_id INTEGER NOT NULL, start_us INTEGER NOT NULL, \
-                 duration_us INTEGER NOT NULL, operation_id INTEGER NOT NULL, is_error INTEGER NOT NULL, \
-                 body BLOB NOT NULL, UNIQUE (trace_id, span_id, kind, service_id, start_us))"
-            ),
-            format!("CREATE INDEX {table}_by_service ON {table} (service_id, start_us)"),
         ],
     }
 }

@@ -3,8 +3,6 @@
 use std::fmt::Display;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 /// As in OTLP.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum SpanKind {
@@ -33,18 +31,15 @@ impl SpanKind {
 }
 
 /// One side of an exchange, as Zipkin tells it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Endpoint {
-    #[serde(rename = "s", default, skip_serializing_if = "is_empty")]
     pub service: Arc<str>,
-    #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
     pub ip: Option<std::net::IpAddr>,
-    #[serde(rename = "p", default, skip_serializing_if = "is_zero")]
     pub port: u16,
 }
 
 /// What an attribute says.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum AttributeValue {
     Text(Arc<str>),
     Bool(bool),
@@ -59,30 +54,28 @@ pub enum AttributeValue {
 pub type Attributes = Vec<(Arc<str>, AttributeValue)>;
 
 /// Who made spans; shared by all spans of a batch that name it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Resource {
     /// Name of the service that the spans belong to.
     pub service: Arc<str>,
     /// All attributes, `service.name` included if it was sent as one.
     pub attributes: Attributes,
     /// Empty when not told.
-    #[serde(default, skip_serializing_if = "is_empty")]
     pub schema_url: Arc<str>,
 }
 
 /// Which library made spans; empty for Zipkin.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Scope {
     pub name: Arc<str>,
     pub version: Arc<str>,
     pub attributes: Attributes,
     /// Empty when not told.
-    #[serde(default, skip_serializing_if = "is_empty")]
     pub schema_url: Arc<str>,
 }
 
 /// Something that happened while a span ran; Zipkin's annotation.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct SpanEvent {
     /// Nanoseconds since 1970.
     pub at_ns: i64,
@@ -91,14 +84,13 @@ pub struct SpanEvent {
 }
 
 /// A span of another trace that has to do with this one.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct SpanLink {
     pub trace_id: [u8; 16],
     pub span_id: [u8; 8],
     pub trace_state: Arc<str>,
     pub attributes: Attributes,
     /// As in OTLP.
-    #[serde(default)]
     pub flags: u32,
 }
 
@@ -205,120 +197,6 @@ impl Display for AttributeValue {
             Self::Bytes(bytes) => f.write_str(&base64::engine::general_purpose::STANDARD.encode(bytes)),
         }
     }
-}
-
-/// What of a span is not a column.
-#[derive(Serialize, Deserialize)]
-struct Body {
-    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
-    parent_id: Option<[u8; 8]>,
-    #[serde(rename = "d", default, skip_serializing_if = "std::ops::Not::not")]
-    debug: bool,
-    #[serde(rename = "n", default, skip_serializing_if = "String::is_empty")]
-    name: String,
-    #[serde(rename = "l", default)]
-    local: Endpoint,
-    #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
-    remote: Option<Endpoint>,
-    /// Written by the first version: microseconds and texts.
-    #[serde(rename = "a", default, skip_serializing)]
-    annotations: Vec<(i64, Arc<str>)>,
-    #[serde(rename = "t", default, skip_serializing)]
-    tags: Vec<(Arc<str>, Arc<str>)>,
-    #[serde(rename = "ns", default)]
-    start_and_duration_ns: Option<(i64, i64)>,
-    #[serde(rename = "rs", default)]
-    resource: Option<Arc<Resource>>,
-    #[serde(rename = "sc", default)]
-    scope: Arc<Scope>,
-    #[serde(rename = "sm", default, skip_serializing_if = "String::is_empty")]
-    status_message: String,
-    #[serde(rename = "ok", default)]
-    is_ok: bool,
-    #[serde(rename = "fl", default)]
-    flags: u32,
-    #[serde(rename = "ts", default, skip_serializing_if = "String::is_empty")]
-    trace_state: String,
-    #[serde(rename = "at", default)]
-    attributes: Attributes,
-    #[serde(rename = "ev", default)]
-    events: Vec<SpanEvent>,
-    #[serde(rename = "ln", default)]
-    links: Vec<SpanLink>,
-}
-
-impl Span {
-    pub(super) fn body(&self) -> Vec<u8> {
-        let body = Body {
-            parent_id: self.parent_id,
-            debug: self.debug,
-            name: self.name.clone(),
-            local: self.local.clone(),
-            remote: self.remote.clone(),
-            annotations: Vec::new(),
-            tags: Vec::new(),
-            start_and_duration_ns: Some((self.start_ns, self.duration_ns)),
-            resource: Some(self.resource.clone()),
-            scope: self.scope.clone(),
-            status_message: self.status_message.clone(),
-            trace_state: self.trace_state.clone(),
-            is_ok: self.is_ok,
-            flags: self.flags,
-            attributes: self.attributes.clone(),
-            events: self.events.clone(),
-            links: self.links.clone(),
-        };
-        serde_json::to_vec(&body).expect("a body has only strings and numbers")
-    }
-
-    /// Fills what the body holds; a body that cannot be read leaves it empty.
-    pub(super) fn set_body(&mut self, bytes: &[u8]) {
-        let Ok(body) = serde_json::from_slice::<Body>(bytes) else { return };
-        self.parent_id = body.parent_id;
-        self.debug = body.debug;
-        self.name = body.name;
-        self.local = body.local;
-        self.remote = body.remote;
-        if let Some((start_ns, duration_ns)) = body.start_and_duration_ns {
-            (self.start_ns, self.duration_ns) = (start_ns, duration_ns);
-        }
-        if let Some(resource) = body.resource {
-            self.resource = resource;
-        }
-        self.scope = body.scope;
-        self.status_message = body.status_message;
-        self.trace_state = body.trace_state;
-        self.is_ok = body.is_ok;
-        self.flags = body.flags;
-        self.attributes = body.tags.into_iter().map(|(name, value)| (name, AttributeValue::Text(value))).collect();
-        self.attributes.extend(body.attributes);
-        let event =
-            |(at_us, name): (i64, Arc<str>)| SpanEvent { at_ns: at_us.saturating_mul(1000), name, attributes: Vec::new() };
-        self.events = body.annotations.into_iter().map(event).collect();
-        self.events.extend(body.events);
-        self.links = body.links;
-    }
-
-    /// The column `kind`.
-    pub(super) fn kind_number(&self) -> i64 {
-        self.kind as i64 + if self.shared { SHARED } else { 0 }
-    }
-
-    pub(super) fn set_kind(&mut self, number: i64) {
-        self.kind = SpanKind::from_number(number & !SHARED);
-        self.shared = number & SHARED != 0;
-    }
-}
-
-const SHARED: i64 = 8;
-
-#[allow(clippy::trivially_copy_pass_by_ref)] // serde asks for a reference
-fn is_zero(port: &u16) -> bool {
-    *port == 0
-}
-
-fn is_empty(text: &str) -> bool {
-    text.is_empty()
 }
 
 /// What traces are looked for. Every condition must hold, all but the time in one span.

@@ -1,90 +1,129 @@
-//! Writes spans into the slices of their time, with the names they are found by.
+//! Makes blocks of the spans of a group, and remembers the names that they are found by.
 
-use std::collections::BTreeMap;
+use std::collections::HashSet;
+use std::sync::Arc;
 
+use super::StoreError;
+use super::batch::WriteBatch;
+use super::block::EncodedBlock;
 use super::database::{Database, Value};
-use super::schema::{Dialect, Family, Slice};
+use super::schema::Dialect;
+use super::span_block::{Names, encode};
 use super::write::Writing;
-use super::{Span, StoreError, bulk};
 
-const COLUMNS: &str = "(trace_id, span_id, kind, service_id, start_us, duration_us, operation_id, is_error, body)";
+/// Services whose spans are listed; those beyond are only found by who knows them.
+const SERVICES_MAX: i64 = 10_000;
+/// Names of spans that are listed of one service: some put ids into them.
+const OPERATIONS_MAX: i64 = 1_000;
+/// Spans up to this many are encoded where they are; more would hold up everybody else on the thread.
+const INLINE_SPANS_MAX: usize = 256;
 
-/// Stores the spans that are not there yet and returns how many those are.
-pub(super) async fn insert<D: Database>(writing: &mut Writing<'_, D>, spans: &[Span]) -> Result<u64, StoreError> {
-    let mut slices: BTreeMap<Slice, Vec<Value>> = BTreeMap::new();
-    for span in spans {
-        let slice = slice_of(span);
-        let service_id = service_id(writing, span.service(), slice.to_s()).await?;
-        let operation_id = operation_id(writing, service_id, &span.name, slice.to_s()).await?;
-        slices.entry(slice).or_default().extend([
-            Value::Blob(span.trace_id.to_vec()),
-            Value::Blob(span.id.to_vec()),
-            span.kind_number().into(),
-            service_id.into(),
-            span.start_us().into(),
-            span.duration_us().into(),
-            operation_id.into(),
-            i64::from(span.is_error).into(),
-            Value::Blob(span.body()),
-        ]);
+/// Blocks of the spans of a group, without those of the batches that are repeated.
+pub(super) async fn blocks(
+    group: &Arc<Vec<WriteBatch>>,
+    repeated: &HashSet<usize>,
+) -> Result<Vec<(EncodedBlock, Names)>, StoreError> {
+    let count: usize = group.iter().flat_map(|batch| &batch.spans).map(|(_, spans)| spans.len()).sum();
+    if count <= INLINE_SPANS_MAX {
+        return Ok(encode_group(group, repeated)?);
     }
-    let mut inserted = 0;
-    for (slice, values) in slices {
-        let into = format!("{} {COLUMNS}", slice.table());
-        inserted += bulk::insert(D::DIALECT, &mut *writing.transaction, &into, "ON CONFLICT DO NOTHING", 9, values).await?;
-    }
-    Ok(inserted)
+    let (group, repeated) = (Arc::clone(group), repeated.clone());
+    Ok(tokio::task::spawn_blocking(move || encode_group(&group, &repeated)).await??)
 }
 
-/// The slice that a span belongs to.
-pub(super) fn slice_of(span: &Span) -> Slice {
-    Family::Span.slice_at(span.start_ns.div_euclid(1_000_000_000))
+fn encode_group(group: &[WriteBatch], repeated: &HashSet<usize>) -> std::io::Result<Vec<(EncodedBlock, Names)>> {
+    let fresh = group.iter().enumerate().filter(|(place, _)| !repeated.contains(place));
+    encode(fresh.flat_map(|(_, batch)| &batch.spans).flat_map(|(_, spans)| spans))
 }
 
-async fn service_id<D: Database>(writing: &mut Writing<'_, D>, name: &str, until_s: i64) -> Result<i64, StoreError> {
+/// Keeps names at least as long as the slice of a block that has them.
+pub(super) async fn remember_names<D: Database>(
+    writing: &mut Writing<'_, D>,
+    names: &Names,
+    until_s: i64,
+) -> Result<(), StoreError> {
+    for (service, operations) in names {
+        let Some(service_id) = service_id(writing, service, until_s).await? else { continue };
+        for operation in operations {
+            remember_operation(writing, service_id, operation, until_s).await?;
+        }
+    }
+    Ok(())
+}
+
+/// `None` when there are too many services.
+async fn service_id<D: Database>(writing: &mut Writing<'_, D>, name: &str, until_s: i64) -> Result<Option<i64>, StoreError> {
     let learnt = writing.learnt.names.services.get(name).copied();
-    if let Some(id) = current(learnt.or_else(|| writing.database.caches().service(name)), until_s) {
-        return Ok(id);
+    let known = learnt.or_else(|| writing.database.caches().service(name));
+    if let Some((id, _)) = known.filter(|(_, kept_until_s)| *kept_until_s >= until_s) {
+        return Ok((id != NOT_LISTED).then_some(id));
     }
-    let sql = format!(
-        "INSERT INTO service (name, kept_until_s) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET \
-         kept_until_s = {} RETURNING service_id",
-        greatest(D::DIALECT, "service.kept_until_s", "excluded.kept_until_s")
+    let update = format!(
+        "UPDATE service SET kept_until_s = {} WHERE name = $1 RETURNING service_id",
+        greatest(D::DIALECT, "kept_until_s")
     );
-    let id = writing.id(&sql, vec![name.into(), until_s.into()]).await?;
-    writing.learnt.names.services.insert(name.to_owned(), (id, until_s));
+    let insert = format!(
+        "INSERT INTO service (name, kept_until_s) SELECT $1, $2 WHERE (SELECT COUNT(*) FROM service) < {SERVICES_MAX} \
+         ON CONFLICT (name) DO UPDATE SET kept_until_s = excluded.kept_until_s RETURNING service_id"
+    );
+    let mut id = None;
+    for sql in [update, insert] {
+        if id.is_none() {
+            let rows = writing.transaction.fetch(&sql, vec![name.into(), until_s.into()]).await?;
+            id = rows.first().map(|row| row.int(0));
+        }
+    }
+    writing.learnt.names.services.insert(name.to_owned(), (id.unwrap_or(NOT_LISTED), until_s));
     Ok(id)
 }
 
-async fn operation_id<D: Database>(
+/// Stands for the id of a service that is not listed.
+const NOT_LISTED: i64 = 0;
+
+async fn remember_operation<D: Database>(
     writing: &mut Writing<'_, D>,
     service_id: i64,
     name: &str,
     until_s: i64,
-) -> Result<i64, StoreError> {
+) -> Result<(), StoreError> {
     let key = (service_id, name.to_owned());
     let learnt = writing.learnt.names.operations.get(&key).copied();
-    if let Some(id) = current(learnt.or_else(|| writing.database.caches().operation(&key)), until_s) {
-        return Ok(id);
+    let is_kept = |kept_until_s: i64| kept_until_s >= until_s;
+    if learnt.or_else(|| writing.database.caches().operation(&key)).is_some_and(is_kept) || writing.is_full(service_id) {
+        return Ok(());
     }
-    let sql = format!(
-        "INSERT INTO operation (service_id, name, kept_until_s) VALUES ($1, $2, $3) \
-         ON CONFLICT (service_id, name) DO UPDATE SET kept_until_s = {} RETURNING operation_id",
-        greatest(D::DIALECT, "operation.kept_until_s", "excluded.kept_until_s")
+    let values = |name: &str| -> Vec<Value> { vec![service_id.into(), name.into(), until_s.into()] };
+    let update = format!(
+        "UPDATE operation SET kept_until_s = {} WHERE service_id = $1 AND name = $2",
+        greatest(D::DIALECT, "kept_until_s").replace("$2", "$3")
     );
-    let id = writing.id(&sql, vec![service_id.into(), name.into(), until_s.into()]).await?;
-    writing.learnt.names.operations.insert(key, (id, until_s));
-    Ok(id)
+    let mut changed = writing.transaction.execute(&update, values(name)).await?;
+    if changed == 0 {
+        let insert = format!(
+            "INSERT INTO operation (service_id, name, kept_until_s) SELECT $1, $2, $3 \
+             WHERE (SELECT COUNT(*) FROM operation WHERE service_id = $1) < {OPERATIONS_MAX} \
+             ON CONFLICT (service_id, name) DO UPDATE SET kept_until_s = excluded.kept_until_s"
+        );
+        changed = writing.transaction.execute(&insert, values(name)).await?;
+    }
+    if changed == 0 {
+        writing.learnt.names.full.insert(service_id);
+    } else {
+        writing.learnt.names.operations.insert(key, until_s);
+    }
+    Ok(())
 }
 
-/// The id, unless the name has to be kept longer than is written down.
-fn current(known: Option<(i64, i64)>, until_s: i64) -> Option<i64> {
-    known.filter(|(_, kept_until_s)| *kept_until_s >= until_s).map(|(id, _)| id)
+impl<D: Database> Writing<'_, D> {
+    fn is_full(&self, service_id: i64) -> bool {
+        self.learnt.names.full.contains(&service_id) || self.database.caches().is_full(service_id)
+    }
 }
 
-fn greatest(dialect: Dialect, a: &str, b: &str) -> String {
+/// The larger of the column and the second parameter.
+fn greatest(dialect: Dialect, column: &str) -> String {
     match dialect {
-        Dialect::Sqlite => format!("max({a}, {b})"),
-        Dialect::Postgres => format!("greatest({a}, {b})"),
+        Dialect::Sqlite => format!("max({column}, $2)"),
+        Dialect::Postgres => format!("greatest({column}, $2)"),
     }
 }

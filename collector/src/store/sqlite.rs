@@ -14,6 +14,7 @@ use super::caches::Caches;
 use super::database::{Database, Transaction, impl_transaction};
 use super::dictionary::refresh_edges;
 use super::schema::Dialect;
+use super::span_rows;
 
 /// Connections that read at the same time; WAL lets them run beside the writer.
 const READERS_MAX: u32 = 4;
@@ -77,6 +78,7 @@ impl SqliteStore {
             SqlitePoolOptions::new().max_connections(READERS_MAX).connect_with(options.read_only(true)).await.map_err(open)?;
         let store = Self { writer, readers, caches: Arc::default() };
         refresh_edges(&store, &mut *store.begin_read().await?).await?;
+        span_rows::convert(&store).await?;
         Ok(store)
     }
 

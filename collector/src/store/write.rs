@@ -13,6 +13,7 @@ use super::plan::floor;
 use super::sample::dictionary as series_dictionary;
 use super::sample::index::SeriesRows;
 use super::schema::{Family, Slice, create_slice, value_columns};
+use super::span_block::Names;
 use super::{StoreError, Totals, block_write, bulk, counters, outcome, span_write};
 
 /// What the caches learn when the transaction has been committed.
@@ -32,11 +33,13 @@ pub(super) struct Writing<'a, D: Database> {
 }
 
 /// Stores a group. Batches that were stored before are found by their delivery, left out and reported as repeated.
-pub(super) async fn write<D: Database>(database: &D, group: &[WriteBatch]) -> Result<Vec<WriteReport>, StoreError> {
+pub(super) async fn write<D: Database>(database: &D, group: &Arc<Vec<WriteBatch>>) -> Result<Vec<WriteReport>, StoreError> {
     let mut repeated = repeats(group);
     loop {
-        ensure_slices(database, group, &repeated).await?;
-        if let Some(reports) = attempt(database, group, &repeated).await? {
+        // Before the transaction, in which everybody else who writes would wait for it.
+        let spans = span_write::blocks(group, &repeated).await?;
+        ensure_slices(database, group, &repeated, &spans).await?;
+        if let Some(reports) = attempt(database, group, &repeated, &spans).await? {
             return Ok(reports);
         }
         // Each turn finds some, so there are as many turns as batches at most.
@@ -74,6 +77,7 @@ async fn attempt<D: Database>(
     database: &D,
     group: &[WriteBatch],
     repeated: &HashSet<usize>,
+    spans: &[(EncodedBlock, Names)],
 ) -> Result<Option<Vec<WriteReport>>, StoreError> {
     let transaction = database.begin().await?;
     let mut writing = Writing { database, transaction, learnt: Learnt::default(), generation: None };
@@ -96,7 +100,11 @@ async fn attempt<D: Database>(
     series_dictionary::write::<D>(&mut *writing.transaction, &rows).await?;
     let blocks = fresh(group, repeated).flat_map(|batch| &batch.blocks).map(|write| &write.block);
     let blocks = blocks.chain(scraped.flat_map(|samples| &samples.blocks)).map(|block| (LEVEL_WRITTEN, block));
+    let blocks = blocks.chain(spans.iter().map(|(block, _)| (LEVEL_WRITTEN, block)));
     block_write::insert::<D>(&mut *writing.transaction, blocks).await?;
+    for (block, names) in spans {
+        span_write::remember_names(&mut writing, names, block.slice().to_s()).await?;
+    }
     let mut counts = Counts::default();
     for report in &reports {
         counts.merge(&report.counts);
@@ -109,12 +117,16 @@ async fn attempt<D: Database>(
 }
 
 /// Makes the slices that the group needs.
-async fn ensure_slices<D: Database>(database: &D, group: &[WriteBatch], repeated: &HashSet<usize>) -> Result<(), StoreError> {
-    let mut needed: BTreeSet<Slice> = BTreeSet::new();
+async fn ensure_slices<D: Database>(
+    database: &D,
+    group: &[WriteBatch],
+    repeated: &HashSet<usize>,
+    spans: &[(EncodedBlock, Names)],
+) -> Result<(), StoreError> {
+    let mut needed: BTreeSet<Slice> = spans.iter().map(|(block, _)| block.slice()).collect();
     for batch in fresh(group, repeated) {
         let steps = batch.scrapes.iter().flat_map(|scrape| &scrape.added).chain(&batch.added).map(|(t_s, _, _)| *t_s);
         needed.extend(steps.flat_map(|t_s| Family::ROLLUPS.map(|family| family.slice_at(t_s))));
-        needed.extend(batch.spans.iter().flat_map(|(_, spans)| spans).map(span_write::slice_of));
         let scraped = batch.scrapes.iter().flat_map(|scrape| &scrape.samples.blocks);
         needed.extend(batch.blocks.iter().map(|write| &write.block).chain(scraped).map(EncodedBlock::slice));
     }
@@ -138,7 +150,7 @@ fn remember<D: Database>(database: &D, learnt: Learnt, generation: Option<i64>, 
     }
 }
 
-/// Counts what of a batch is blocks and spans.
+/// Counts blocks and spans of a batch.
 fn count_items(batch: &WriteBatch, is_repeated: bool, counts: &mut Counts) {
     for write in &batch.blocks {
         let items = u64::from(write.block.items);
@@ -146,6 +158,14 @@ fn count_items(batch: &WriteBatch, is_repeated: bool, counts: &mut Counts) {
             counts.refuse(write.door, write.signal, "duplicate", items);
         } else {
             counts.add(write.door, write.signal, "stored", items);
+        }
+    }
+    for (door, spans) in &batch.spans {
+        let count = spans.len() as u64;
+        if is_repeated {
+            counts.refuse(door, "spans", "duplicate", count);
+        } else {
+            counts.add(door, "spans", "stored", count);
         }
     }
 }
@@ -201,14 +221,8 @@ impl<D: Database> Writing<'_, D> {
                 report.counts.merge(&scrape.counts);
             }
         }
-        for (door, spans) in &batch.spans {
-            let inserted = if is_repeated { 0 } else { span_write::insert(self, spans).await? };
-            let duplicate = spans.len() as u64 - inserted;
-            report.counts.add(door, "spans", "stored", inserted);
-            report.counts.refuse(door, "spans", "duplicate", duplicate);
-            report.spans_stored += inserted;
-            report.spans_duplicate += duplicate;
-        }
+        let spans = batch.spans.iter().map(|(_, spans)| spans.len() as u64).sum();
+        (report.spans_stored, report.spans_duplicate) = if is_repeated { (0, spans) } else { (spans, 0) };
         Ok(report)
     }
 

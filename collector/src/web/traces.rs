@@ -17,8 +17,8 @@ pub async fn list(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery) 
     let query = read_query(&Params::parse(&query.unwrap_or_default()), clock::now_ms())?;
     let limit = query.limit;
     let found = shared.store.find_traces(&query).await?;
-    let is_cut = found.len() >= limit;
-    let summaries = move || found.iter().filter_map(|spans| summary(spans, spans.len() >= TRACE_SPANS_MAX)).collect();
+    let is_cut = found.is_cut || found.traces.len() >= limit;
+    let summaries = move || found.traces.iter().filter_map(|spans| summary(spans, spans.len() >= TRACE_SPANS_MAX)).collect();
     Ok(Json(TraceList { traces: tokio::task::spawn_blocking(summaries).await?, is_cut }))
 }
 

@@ -60,7 +60,7 @@ pub(super) async fn traces(
         return Err(Refused(StatusCode::BAD_REQUEST, "maxDuration needs minDuration".to_owned(), None));
     }
     let found = door.store.find_traces(&query(parameters, now_ms())).await?;
-    Ok(Json(found.into_iter().map(|spans| spans.into_iter().map(ZipkinSpan::from).collect()).collect()))
+    Ok(Json(found.traces.into_iter().map(|spans| spans.into_iter().map(ZipkinSpan::from).collect()).collect()))
 }
 
 fn query(parameters: TraceParameters, now_ms: i64) -> TraceQuery {

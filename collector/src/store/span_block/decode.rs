@@ -146,6 +146,14 @@ impl<'a> SpanColumns<'a> {
         self.trace_ids.bytes(row)?.try_into().map_err(|_| CorruptBlock("a trace id has the wrong length"))
     }
 
+    /// Rows of the traces that are wanted.
+    pub(in super::super) fn rows_of(&self, mut is_wanted: impl FnMut(&[u8; 16]) -> bool) -> Vec<usize> {
+        let mut wanted = |bytes: &&[u8]| <&[u8; 16]>::try_from(*bytes).is_ok_and(&mut is_wanted);
+        let entries: Vec<bool> = self.trace_ids.entries.iter().map(&mut wanted).collect();
+        let rows = self.trace_ids.ids.iter().enumerate();
+        rows.filter(|(_, id)| entries.get(**id as usize) == Some(&true)).map(|(row, _)| row).collect()
+    }
+
     /// Place in [`Self::resources`].
     pub(super) fn resource_id(&self, row: usize) -> usize {
         self.resource_ids.get(row).map_or(usize::MAX, |id| *id as usize)

@@ -26,8 +26,8 @@ pub fn may_match(query: &TraceQuery, summary: &[u8]) -> Result<bool, CorruptBloc
 }
 
 /// A search, made ready.
-pub struct Matcher<'q> {
-    query: &'q TraceQuery,
+pub struct Matcher {
+    query: TraceQuery,
     text: Option<regex::bytes::Regex>,
 }
 
@@ -49,14 +49,14 @@ struct Tag<'q> {
     event: Option<u32>,
 }
 
-impl<'q> Matcher<'q> {
-    pub fn new(query: &'q TraceQuery) -> Self {
+impl Matcher {
+    pub fn new(query: &TraceQuery) -> Self {
         let text = query.text.as_ref().filter(|text| !text.is_empty()).and_then(|text| {
             let expression = regex::escape(text);
             // An escaped text is an expression; only one of a megabyte is too long for one, and no span has it.
             regex::bytes::RegexBuilder::new(&expression).case_insensitive(true).build().ok()
         });
-        Self { query, text }
+        Self { query: query.clone(), text }
     }
 
     /// Rows that match, in no particular order.
@@ -77,7 +77,7 @@ impl<'q> Matcher<'q> {
     }
 
     /// `None` when nothing can match.
-    fn prepare(&self, columns: &SpanColumns<'_>) -> Option<Prepared<'q>> {
+    fn prepare(&self, columns: &SpanColumns<'_>) -> Option<Prepared<'_>> {
         let service = self.query.service.as_deref();
         let resources: Vec<bool> =
             columns.resources.iter().map(|resource| service.is_none_or(|service| *resource.service == *service)).collect();
@@ -93,7 +93,7 @@ impl<'q> Matcher<'q> {
     }
 
     fn is_wanted(&self, columns: &SpanColumns<'_>, prepared: &Prepared<'_>, row: usize) -> Result<bool, CorruptBlock> {
-        let query = self.query;
+        let query = &self.query;
         let start_us = columns.start_ns(row).div_euclid(1000);
         let duration_us = columns.duration_ns(row) / 1000;
         let is_in_time = start_us >= query.from_us && start_us < query.to_us;

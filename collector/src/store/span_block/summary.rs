@@ -6,9 +6,11 @@ use super::super::block::CorruptBlock;
 use super::super::span::AttributeValue;
 use super::wire::{Reader, hash, put, put_bytes, put_signed};
 
-/// Bits per entry of a filter; with [`BLOOM_HASHES`] about one in a hundred is taken for one that is there.
-const BLOOM_BITS: usize = 10;
-const BLOOM_HASHES: u64 = 6;
+/// Bits per entry of the filter of tokens; with [`BLOOM_HASHES`] about one in a hundred is taken for one that is there.
+const TOKEN_BITS: usize = 10;
+/// Of traces, which are looked for by the hundred at once: one in a thousand.
+const TRACE_BITS: usize = 16;
+const BLOOM_HASHES: u64 = 7;
 /// Bytes of one filter; with more entries it tells less.
 const BLOOM_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of names of services and operations in one summary; with more it has none, and tells nothing by them.
@@ -109,7 +111,7 @@ impl SummaryBuilder {
         let mut out = Vec::with_capacity(1024);
         out.extend_from_slice(trace_ids.clone().min().unwrap_or(&[0; 16]));
         out.extend_from_slice(trace_ids.clone().max().unwrap_or(&[0; 16]));
-        put_bytes(&mut out, &bloom(trace_ids.map(|id| hash(TRACE, id)).collect()));
+        put_bytes(&mut out, &bloom(trace_ids.map(|id| hash(TRACE, id)).collect(), TRACE_BITS));
         let names = self.encode_names();
         let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
         out.push(VERSION);
@@ -117,7 +119,7 @@ impl SummaryBuilder {
         let (min, max) = self.durations.unwrap_or_default();
         put_signed(&mut out, min);
         put_signed(&mut out, max);
-        put_bytes(&mut out, &bloom(self.tokens.hashes.clone()));
+        put_bytes(&mut out, &bloom(self.tokens.hashes.clone(), TOKEN_BITS));
         put_bytes(&mut out, &names.unwrap_or_default());
         out
     }
@@ -139,10 +141,10 @@ impl SummaryBuilder {
     }
 }
 
-fn bloom(mut hashes: Vec<u64>) -> Vec<u8> {
+fn bloom(mut hashes: Vec<u64>, bits_each: usize) -> Vec<u8> {
     hashes.sort_unstable();
     hashes.dedup();
-    let bytes = (hashes.len() * BLOOM_BITS).div_ceil(8).clamp(1, BLOOM_BYTES_MAX);
+    let bytes = (hashes.len() * bits_each).div_ceil(8).clamp(1, BLOOM_BYTES_MAX);
     let mut bits = vec![0u8; bytes];
     for hash in hashes {
         for bit in places(hash, bytes) {
@@ -162,12 +164,16 @@ fn may_have(bits: &[u8], hash: u64) -> bool {
 }
 
 /// Bytes from the begin of a summary that tell of its traces, unless it has more than a block of one merge.
-pub const TRACES_BYTES: u32 = 32 + 3 + (super::SPANS_MAX * BLOOM_BITS / 8) as u32;
+pub const TRACES_BYTES: u32 = 32 + 3 + (super::SPANS_MAX * TRACE_BITS / 8) as u32;
 
 /// Whether a block may have spans of a trace; of the begin of a summary that was cut at [`TRACES_BYTES`].
 pub fn may_have_trace(summary: &[u8], trace_id: &[u8; 16]) -> bool {
     let mut reader = Reader(summary);
-    let bits = reader.take(32).and_then(|_| reader.bytes());
+    let Ok(ends) = reader.take(32) else { return true };
+    if ends[..16] > trace_id[..] || ends[16..] < trace_id[..] {
+        return false;
+    }
+    let bits = reader.bytes();
     // Cut off, so more than one trace per span: nothing is known.
     bits.map_or(true, |bits| may_have(bits, hash(TRACE, trace_id)))
 }
