@@ -18,6 +18,7 @@ on_both!(
     a_foreign_page_neither_writes_nor_reads,
     bad_spans_are_refused_one_by_one,
     bad_bodies_are_refused_and_counted,
+    older_and_smaller_spellings_are_taken,
     searches_find_traces,
 );
 
@@ -116,13 +117,33 @@ async fn bad_bodies_are_refused_and_counted(place: &Place) {
     let headers = HeaderMap::from_iter([(http::header::CONTENT_ENCODING, "gzip".parse().unwrap())]);
     let sent = send(zipkin, "POST", "/api/v2/spans", headers, gzip.finish().unwrap()).await;
     assert_eq!(sent.0, StatusCode::PAYLOAD_TOO_LARGE);
-    let headers = HeaderMap::from_iter([(http::header::CONTENT_TYPE, "application/x-protobuf".parse().unwrap())]);
-    let sent = send(zipkin, "POST", "/api/v2/spans", headers, vec![10, 0]).await;
+    let headers = HeaderMap::from_iter([(http::header::CONTENT_TYPE, "application/x-thrift".parse().unwrap())]);
+    let sent = send(zipkin, "POST", "/api/v1/spans", headers, vec![12, 0]).await;
     assert_eq!(sent.0, StatusCode::UNSUPPORTED_MEDIA_TYPE);
     let door = &counts(&collector).await.doors[0];
     assert_eq!((door.received, door.stored), (4, 0));
     let refused: Vec<_> = door.refused.iter().map(|(reason, count)| (reason.as_str(), *count)).collect();
     assert_eq!(refused, [("body_too_large", 2), ("undecodable", 1), ("unsupported_encoding", 1)]);
+    collector.shutdown().await;
+}
+
+async fn older_and_smaller_spellings_are_taken(place: &Place) {
+    let collector = Collector::start(settings(place)).await.unwrap();
+    let zipkin = collector.addresses().zipkin;
+    let at = |value: &str| json!({"timestamp": now_us(), "value": value, "endpoint": {"serviceName": "old"}});
+    let old = json!([{"traceId": "a1", "id": "1", "name": "get", "annotations": [at("sr"), at("ss")]}]);
+    let sent = send(zipkin, "POST", "/api/v1/spans", HeaderMap::new(), old.to_string().into_bytes()).await;
+    assert_eq!(sent.0, StatusCode::ACCEPTED);
+    let found = answer(zipkin, "/api/v2/trace/a1").await;
+    assert_eq!((&found[0]["kind"], &found[0]["localEndpoint"]["serviceName"]), (&json!("SERVER"), &json!("old")));
+
+    // A list of one span with a trace id, an id, a name and a time.
+    let mut span = vec![0x0a, 8, 0, 0, 0, 0, 0, 0, 0, 0xb2, 0x1a, 8, 0, 0, 0, 0, 0, 0, 0, 1, 0x2a, 3, b'p', b'u', b't', 0x31];
+    span.extend(now_us().to_le_bytes());
+    let list = [vec![0x0a, span.len() as u8], span].concat();
+    let headers = HeaderMap::from_iter([(http::header::CONTENT_TYPE, "application/x-protobuf".parse().unwrap())]);
+    assert_eq!(send(zipkin, "POST", "/api/v2/spans", headers, list).await.0, StatusCode::ACCEPTED);
+    assert_eq!(answer(zipkin, "/api/v2/trace/b2").await[0]["name"], "put");
     collector.shutdown().await;
 }
 

@@ -9,6 +9,7 @@ mod rate;
 mod refusal;
 mod security;
 mod settings;
+mod times;
 mod tls;
 
 use std::sync::Arc;
@@ -28,6 +29,7 @@ pub use self::rate::Rate;
 pub use self::refusal::{Kind, Reason, Refusal, RpcStatus};
 pub use self::security::{BearerTokens, DoorSecurity, Guard, SecurityError, SecuritySettings, TOKEN_CHARS_MIN, require_token};
 pub use self::settings::DoorSettings;
+pub use self::times::Times;
 pub use self::tls::{Tls, TlsError, TlsFiles};
 
 /// One way in. Cheap to clone; all clones share limits and counts.

@@ -27,21 +27,38 @@ impl Default for Interner {
 impl Interner {
     /// The text of these bytes, or `None` when they are no UTF-8.
     pub fn text(&mut self, bytes: &[u8]) -> Option<Arc<str>> {
+        match self.known(bytes) {
+            Ok(known) => Some(known),
+            Err(slot) => Some(self.learn(slot, std::str::from_utf8(bytes).ok()?)),
+        }
+    }
+
+    /// The same text, shared.
+    pub fn share(&mut self, text: &str) -> Arc<str> {
+        self.known(text.as_bytes()).unwrap_or_else(|slot| self.learn(slot, text))
+    }
+
+    /// The text when it is in the table, or the slot where it may be put.
+    fn known(&self, bytes: &[u8]) -> Result<Arc<str>, Option<usize>> {
         if bytes.is_empty() {
-            return Some(Arc::clone(&self.empty));
+            return Ok(Arc::clone(&self.empty));
         }
         if bytes.len() > TEXT_BYTES_MAX {
-            return std::str::from_utf8(bytes).ok().map(Arc::from);
+            return Err(None);
         }
-        let slot = &mut self.slots[self.hasher.hash_one(bytes) as usize % SLOTS];
-        match slot {
-            Some(known) if known.as_bytes() == bytes => Some(Arc::clone(known)),
-            _ => {
-                let text: Arc<str> = Arc::from(std::str::from_utf8(bytes).ok()?);
-                *slot = Some(Arc::clone(&text));
-                Some(text)
-            }
+        let slot = self.hasher.hash_one(bytes) as usize % SLOTS;
+        match &self.slots[slot] {
+            Some(known) if known.as_bytes() == bytes => Ok(Arc::clone(known)),
+            _ => Err(Some(slot)),
         }
+    }
+
+    fn learn(&mut self, slot: Option<usize>, text: &str) -> Arc<str> {
+        let text: Arc<str> = Arc::from(text);
+        if let Some(slot) = slot {
+            self.slots[slot] = Some(Arc::clone(&text));
+        }
+        text
     }
 }
 

@@ -12,8 +12,7 @@ use std::time::Duration;
 use axum::Router;
 use bytes::Bytes;
 
-use self::spans::Times;
-use super::door::{self, Attempt, Door, DoorSecurity, Judged, Refusal};
+use super::door::{self, Attempt, Door, DoorSecurity, Judged, Refusal, Times};
 use super::intern::Interners;
 use crate::clock::now_ms;
 use crate::pipeline::SpanRequest;

@@ -1,8 +1,12 @@
-//! The Zipkin door: takes spans as Zipkin v2 JSON, and answers Zipkin's queries from the same store.
+//! The Zipkin door: takes spans as Zipkin's JSON and protobuf, and answers Zipkin's queries from the same store.
 
+mod draft;
+mod json;
 mod model;
+mod proto;
 mod query;
 mod receive;
+mod v1;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,9 +19,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
 use super::door::{Door, DoorSecurity, Guard, Refusal, require_token};
+use super::intern::Interners;
 use crate::store::{Store, StoreError};
 
-pub use model::{ZipkinSpan, decode};
+pub use model::ZipkinSpan;
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -25,6 +30,7 @@ pub struct ZipkinDoor {
     store: Arc<dyn Store>,
     door: Door,
     security: DoorSecurity,
+    interners: Arc<Interners>,
     /// Spans that began longer ago are refused: their slice is about to be dropped.
     kept: Duration,
 }
@@ -32,15 +38,18 @@ pub struct ZipkinDoor {
 impl ZipkinDoor {
     #[must_use]
     pub fn new(store: Arc<dyn Store>, door: Door, security: DoorSecurity, kept: Duration) -> Self {
-        Self { store, door, security, kept }
+        Self { store, door, security, interners: Arc::default(), kept }
     }
 
     /// What proxies need: they send spans, and nobody gave them a login.
     pub fn writes(&self) -> Router {
         let answer = |_: &Request, refusal: Refusal| Refused::from(refusal).into_response();
         let guard = Guard { security: self.security.clone(), door: self.door.clone(), signal: receive::SIGNAL, answer };
-        let spans = post(receive::spans).layer(from_fn_with_state(guard, require_token));
-        Router::new().route("/api/v2/spans", spans).with_state(self.clone())
+        Router::new()
+            .route("/api/v2/spans", post(receive::v2))
+            .route("/api/v1/spans", post(receive::v1))
+            .layer(from_fn_with_state(guard, require_token))
+            .with_state(self.clone())
     }
 
     /// Whether spans can be stored, for whoever watches a port of the door's own.
@@ -89,5 +98,7 @@ impl From<StoreError> for Refused {
     }
 }
 
+#[cfg(test)]
+mod spellings;
 #[cfg(test)]
 mod tests;

@@ -4,45 +4,15 @@
 //! wire format is read once, straight into spans, and texts that come again and again are shared.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::attributes::{Fault, Reading};
-use crate::ingest::door::{ENTRIES_MAX, ITEM_BYTES_MAX, Judged, NAME_BYTES_MAX, Reason, VALUE_BYTES_MAX};
+use crate::ingest::door::{ENTRIES_MAX, ITEM_BYTES_MAX, Judged, NAME_BYTES_MAX, Reason, Times, VALUE_BYTES_MAX};
 use crate::ingest::intern::Interner;
 use crate::ingest::wire::{Fields, WireError};
 use crate::store::{AttributeValue, Attributes, Resource, Scope, Span, SpanEvent, SpanKind, SpanLink};
 
-/// How far a span may begin in the future: clocks differ.
-const FUTURE_NS_MAX: i64 = 3600 * 1_000_000_000;
 /// Service of a resource without `service.name`, as the specification calls it.
 const UNKNOWN_SERVICE: &str = "unknown_service";
-
-/// Between which times a span may begin, in nanoseconds since 1970.
-#[derive(Clone, Copy, Debug)]
-pub struct Times {
-    oldest_ns: i64,
-    newest_ns: i64,
-}
-
-impl Times {
-    /// Spans that began longer ago than they are kept would be dropped at once.
-    #[must_use]
-    pub fn new(now_ms: i64, kept: Duration) -> Self {
-        let now_ns = now_ms.saturating_mul(1_000_000);
-        let kept_ns = i64::try_from(kept.as_nanos()).unwrap_or(i64::MAX);
-        Self { oldest_ns: now_ns.saturating_sub(kept_ns), newest_ns: now_ns.saturating_add(FUTURE_NS_MAX) }
-    }
-
-    /// # Errors
-    /// When it lies outside.
-    pub fn check(&self, start_ns: i64) -> Result<(), Reason> {
-        match start_ns {
-            start_ns if start_ns < self.oldest_ns => Err("too_old"),
-            start_ns if start_ns > self.newest_ns => Err("in_future"),
-            _ => Ok(()),
-        }
-    }
-}
 
 /// Reads an `ExportTraceServiceRequest`.
 ///

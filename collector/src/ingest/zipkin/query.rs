@@ -5,7 +5,8 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use serde::Deserialize;
 
-use super::model::{ZipkinSpan, parse_id};
+use super::draft::parse_id;
+use super::model::ZipkinSpan;
 use super::{Refused, ZipkinDoor};
 use crate::clock::now_ms;
 use crate::store::TraceQuery;

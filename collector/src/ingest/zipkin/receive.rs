@@ -1,16 +1,18 @@
-//! `POST /api/v2/spans`: decode, judge each span, and answer 202 only when what was taken is durable.
+//! `POST /api/v2/spans` and `/api/v1/spans`: decode, judge each span, and answer 202 only when what was taken is durable.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use bytes::Bytes;
-use serde_json::Value;
 
-use super::model::decode;
-use super::{Refused, ZipkinDoor};
+use super::draft::Judge;
+use super::json::{self, V2};
+use super::v1::V1;
+use super::{Refused, ZipkinDoor, proto};
 use crate::clock::now_ms;
-use crate::ingest::door::{self, Attempt, Encoding, Judged, Refusal};
+use crate::ingest::door::{self, Attempt, Encoding, Judged, Refusal, Times};
 use crate::pipeline::SpanRequest;
 use crate::store::{Delivery, Span};
 
@@ -21,26 +23,51 @@ const INLINE_BYTES_MAX: usize = 32 * 1024;
 /// Longest wait for the writer; what was handed over by then may still be stored, and a second delivery is recognised.
 const WRITE_TIME_MAX: Duration = Duration::from_secs(20);
 
-pub(super) async fn spans(State(door): State<ZipkinDoor>, request: Request) -> Result<StatusCode, Refused> {
+/// How spans are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    V1,
+    V2,
+    Protobuf,
+}
+
+pub(super) async fn v1(State(door): State<ZipkinDoor>, request: Request) -> Result<StatusCode, Refused> {
+    receive(&door, Format::V1, request).await
+}
+
+pub(super) async fn v2(State(door): State<ZipkinDoor>, request: Request) -> Result<StatusCode, Refused> {
+    receive(&door, Format::V2, request).await
+}
+
+async fn receive(door: &ZipkinDoor, json: Format, request: Request) -> Result<StatusCode, Refused> {
     let mut attempt = door.door.attempt(SIGNAL)?;
-    match read(&mut attempt, request).await {
-        Ok(bytes) => take(&door, attempt, bytes).await,
+    match read(&mut attempt, json, request).await {
+        Ok((format, bytes)) => take(door, attempt, format, bytes).await,
         Err(refusal) => Err(attempt.refuse(refusal).into()),
     }
 }
 
-async fn read(attempt: &mut Attempt, request: Request) -> Result<Bytes, Refusal> {
-    let media = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if media.starts_with("application/x-protobuf") {
-        return Err(Refusal::unsupported_media("spans are taken as JSON: send content-type application/json"));
-    }
-    let encoding = Encoding::of(request.headers())?;
-    Ok(attempt.read(encoding, request.into_body()).await?.bytes)
+/// The body, and how its spans are written; `json` is the path's spelling of them.
+async fn read(attempt: &mut Attempt, json: Format, request: Request) -> Result<(Format, Bytes), Refusal> {
+    let headers = request.headers();
+    let media = headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or("unreadable"));
+    let format = match media.map(|media| media.split(';').next().unwrap_or_default().trim()) {
+        // Zipkin's servers take what names no type, and curl's type of forms, for JSON.
+        None | Some("application/json" | "text/plain" | "application/x-www-form-urlencoded") => json,
+        Some("application/x-protobuf" | "application/protobuf") if json == Format::V2 => Format::Protobuf,
+        Some(other) => {
+            let message =
+                format!("`{other}` is not taken here: send application/json, or application/x-protobuf to /api/v2/spans");
+            return Err(Refusal::unsupported_media(message));
+        }
+    };
+    let encoding = Encoding::of(headers)?;
+    Ok((format, attempt.read(encoding, request.into_body()).await?.bytes))
 }
 
-async fn take(door: &ZipkinDoor, mut attempt: Attempt, body: Bytes) -> Result<StatusCode, Refused> {
+async fn take(door: &ZipkinDoor, mut attempt: Attempt, format: Format, body: Bytes) -> Result<StatusCode, Refused> {
     let (length, delivery) = (body.len(), Delivery::new(door.door.name(), &body));
-    let judged = match decode_body(door.kept, body).await {
+    let judged = match decode_body(door, format, body).await {
         Ok(judged) => judged,
         Err(refusal) => return Err(attempt.refuse(refusal).into()),
     };
@@ -62,22 +89,19 @@ async fn take(door: &ZipkinDoor, mut attempt: Attempt, body: Bytes) -> Result<St
     }
 }
 
-async fn decode_body(kept: Duration, body: Bytes) -> Result<Judged<Span>, Refusal> {
-    if body.len() <= INLINE_BYTES_MAX {
-        decode_bytes(kept, &body)
-    } else {
-        door::elsewhere(move || decode_bytes(kept, &body)).await?
-    }
+async fn decode_body(door: &ZipkinDoor, format: Format, body: Bytes) -> Result<Judged<Span>, Refusal> {
+    let (interners, times) = (Arc::clone(&door.interners), Times::new(now_ms(), door.kept));
+    let is_small = body.len() <= INLINE_BYTES_MAX;
+    let decode = move || interners.with(|interner| decode(format, &body, Judge::new(interner, times)));
+    if is_small { decode() } else { door::elsewhere(decode).await? }
 }
 
-fn decode_bytes(kept: Duration, body: &[u8]) -> Result<Judged<Span>, Refusal> {
-    let values: Vec<Value> =
-        serde_json::from_slice(body).map_err(|error| Refusal::undecodable(format!("expected a JSON array of spans: {error}")))?;
-    let now_us = now_ms() * 1000;
-    let oldest_us = now_us.saturating_sub(i64::try_from(kept.as_micros()).unwrap_or(i64::MAX));
-    let mut judged = Judged::default();
-    for value in values {
-        judged.push(decode(value, now_us, oldest_us));
-    }
+fn decode(format: Format, body: &[u8], mut judge: Judge<'_>) -> Result<Judged<Span>, Refusal> {
+    let mut judged = match format {
+        Format::V1 => json::decode::<V1>(body, &mut judge),
+        Format::V2 => json::decode::<V2>(body, &mut judge),
+        Format::Protobuf => proto::decode(body, &mut judge),
+    }?;
+    judged.cut = judge.cut;
     Ok(judged)
 }
