@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+pub mod admin;
 mod adopt;
 mod batch;
 mod block;
@@ -18,6 +19,7 @@ mod dictionary;
 mod edge;
 mod forget_edges;
 pub mod log;
+mod migration;
 mod outage;
 mod outcome;
 mod plan;
@@ -342,6 +344,18 @@ pub enum StoreError {
     },
     #[error("the answer has more than {0} samples; ask for fewer series or a shorter time")]
     TooManySamples(usize),
+    #[error(
+        "the database {place} was written by a newer version of this program (schema {version} is not known here); \
+         use that version, or a backup from before it"
+    )]
+    Newer { place: String, version: i64 },
+    #[error(
+        "the database {place} has an older schema (without {version}); start a collector of this version on it once, which \
+         brings it up"
+    )]
+    Older { place: String, version: i64 },
+    #[error("the database {place} is none of Sidelight's")]
+    Foreign { place: String },
     #[error("the database refused a query")]
     Query(#[from] sqlx::Error),
     #[error("the database broke off while it committed, and what became of the batch is not known")]

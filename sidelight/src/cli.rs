@@ -6,6 +6,7 @@ use clap_complete::Shell;
 pub use crate::demo::args::DemoArgs;
 pub use crate::serve::collector::CollectorArgs;
 pub use crate::serve::sidecar::SidecarArgs;
+pub use crate::verbs::db::DbArgs;
 
 const AFTER_HELP: &str = "\
 Start with:  sidelight demo
@@ -59,6 +60,8 @@ pub enum Command {
     Graph(GraphArgs),
     /// List proxies and whether they run the newest configuration
     Proxies(ProxiesArgs),
+    /// Check, measure, back up, restore and copy a collector's database
+    Db(DbArgs),
     /// Print a completion script: `source <(sidelight completion bash)`
     Completion { shell: Shell },
 }

@@ -49,6 +49,7 @@ async fn command(command: Command, lifeline: bool) -> Result<(), Exit> {
         Command::Validate(args) => verbs::validate::run(args).await,
         Command::Graph(args) => verbs::graph::run(args).await,
         Command::Proxies(args) => verbs::proxies::run(args).await,
+        Command::Db(args) => verbs::db::run(args).await,
         Command::Completion { shell } => {
             cli::print_completion(shell);
             Ok(())

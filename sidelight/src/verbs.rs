@@ -1,6 +1,7 @@
 //! The client verbs: one file each, and what several of them need.
 
 pub mod apply;
+pub mod db;
 pub mod delete;
 pub mod diff;
 pub mod get;

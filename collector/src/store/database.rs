@@ -17,9 +17,7 @@ pub(super) enum Value {
     Null,
     /// Of a real number.
     NullReal,
-    #[allow(dead_code)] // until databases are copied
     NullText,
-    #[allow(dead_code)]
     NullBlob,
     Int(i64),
     Real(f64),
@@ -55,7 +53,6 @@ pub(super) trait Transaction: Send {
 
     async fn fetch(&mut self, sql: &str, values: Vec<Value>) -> Result<Vec<Row>, StoreError>;
 
-    #[allow(dead_code)] // until databases are copied
     /// Rows one by one, however many there are.
     fn stream<'a>(&'a mut self, sql: &str) -> BoxStream<'a, Result<Row, StoreError>>;
 

@@ -18,12 +18,13 @@ impl StoreError {
         match self {
             Self::Silent { .. } | Self::Unknown { .. } => true,
             Self::Open { source, .. } | Self::Query(source) => is_outage(source),
-            Self::Migrate { .. } | Self::TooManySamples(_) | Self::Compress(_) | Self::Task(_) => false,
+            // What is wrong with one batch or one database says nothing about the next try of another.
+            _ => false,
         }
     }
 }
 
-fn is_outage(error: &sqlx::Error) -> bool {
+pub(super) fn is_outage(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_)
         | sqlx::Error::Tls(_)

@@ -5,14 +5,18 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::PgPool;
-use sqlx::postgres::PgPoolOptions;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use super::StoreError;
 use super::caches::Caches;
 use super::database::{Database, Transaction, impl_transaction};
 use super::dictionary::refresh_edges;
+use super::migration;
 use super::schema::Dialect;
 use super::span_rows;
+
+/// As which the connections show in `pg_stat_activity`.
+const APPLICATION: &str = "sidelight";
 
 /// Connections of one collector.
 const CONNECTIONS_MAX: u32 = 8;
@@ -59,21 +63,42 @@ impl Database for PgStore {
 impl PgStore {
     /// Connects and brings the schema to this version; collectors that start together take turns.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
+        let (store, place) = Self::open(url).await?;
+        MIGRATIONS.run(&store.pool).await.map_err(|source| migration::failed(place, source))?;
+        refresh_edges(&store, &mut *store.begin_read().await?).await?;
+        span_rows::convert(&store).await?;
+        Ok(store)
+    }
+
+    /// Connects to a database that has this version's schema.
+    pub(super) async fn connect_as_is(url: &str) -> Result<Self, StoreError> {
+        let (store, place) = Self::open(url).await?;
+        let applied = sqlx::query_scalar(migration::APPLIED).fetch_all(&store.pool).await;
+        migration::must_be_current(place, &MIGRATIONS, applied)?;
+        Ok(store)
+    }
+
+    async fn open(url: &str) -> Result<(Self, String), StoreError> {
         // The URL may carry a password, so errors name only where the database is.
-        let options: sqlx::postgres::PgConnectOptions =
+        let options: PgConnectOptions =
             url.parse().map_err(|source| StoreError::Open { place: "postgres".to_owned(), source })?;
         let place = format!("postgres://{}:{}", options.get_host(), options.get_port());
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS_MAX)
             .acquire_timeout(ACQUIRE_TIME_MAX)
-            .connect_with(options)
+            .connect_with(options.application_name(APPLICATION))
             .await
             .map_err(|source| StoreError::Open { place: place.clone(), source })?;
-        MIGRATIONS.run(&pool).await.map_err(|source| StoreError::Migrate { place, source })?;
-        let store = Self { pool, caches: Arc::default() };
-        refresh_edges(&store, &mut *store.begin_read().await?).await?;
-        span_rows::convert(&store).await?;
-        Ok(store)
+        Ok((Self { pool, caches: Arc::default() }, place))
+    }
+
+    /// Whether another collector or tool is connected to the same database.
+    pub(super) async fn has_other_users(&self) -> Result<bool, StoreError> {
+        // This pool has one connection as long as nobody asks for two at once.
+        let sql = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = $1 \
+                   AND pid <> pg_backend_pid()";
+        let count: i64 = sqlx::query_scalar(sql).bind(APPLICATION).fetch_one(&self.pool).await?;
+        Ok(count > i64::from(self.pool.size()) - 1)
     }
 
     #[must_use]

@@ -134,7 +134,7 @@ pub(super) async fn create_slice<D: Database>(database: &D, slice: Slice) -> Res
     Ok(())
 }
 
-fn ddl(dialect: Dialect, slice: Slice) -> Vec<String> {
+pub(super) fn ddl(dialect: Dialect, slice: Slice) -> Vec<String> {
     let table = slice.table();
     match (dialect, slice.family) {
         (Dialect::Postgres, family) => {

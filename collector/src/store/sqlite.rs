@@ -13,6 +13,7 @@ use super::StoreError;
 use super::caches::Caches;
 use super::database::{Database, Transaction, impl_transaction};
 use super::dictionary::refresh_edges;
+use super::migration;
 use super::schema::Dialect;
 use super::span_rows;
 
@@ -61,25 +62,37 @@ impl Database for SqliteStore {
 impl SqliteStore {
     /// Opens or creates the file and brings its schema to this version.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
-        let place = path.display().to_string();
-        let open = |source| StoreError::Open { place: place.clone(), source };
-        // FULL, not NORMAL: in WAL mode NORMAL may lose the last commits when the machine goes down, and a batch that
-        // was answered with success must not be lost. Commits are grouped, so one sync serves many batches.
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(BUSY_TIMEOUT)
-            .foreign_keys(true);
-        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await.map_err(open)?;
-        MIGRATIONS.run(&writer).await.map_err(|source| StoreError::Migrate { place: place.clone(), source })?;
-        let readers =
-            SqlitePoolOptions::new().max_connections(READERS_MAX).connect_with(options.read_only(true)).await.map_err(open)?;
-        let store = Self { writer, readers, caches: Arc::default() };
+        let store = Self::connect(path, options(path).create_if_missing(true)).await?;
+        let place = || path.display().to_string();
+        MIGRATIONS.run(&store.writer).await.map_err(|source| migration::failed(place(), source))?;
         refresh_edges(&store, &mut *store.begin_read().await?).await?;
         span_rows::convert(&store).await?;
         Ok(store)
+    }
+
+    /// Opens a file that has this version's schema, to work on it.
+    pub(super) async fn open_as_is(path: &Path) -> Result<Self, StoreError> {
+        Self::connect(path, options(path)).await?.must_be_current(path).await
+    }
+
+    /// Opens a file that has this version's schema, and writes nothing to it.
+    pub(super) async fn open_to_look(path: &Path) -> Result<Self, StoreError> {
+        let options = SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT).read_only(true);
+        Self::connect(path, options).await?.must_be_current(path).await
+    }
+
+    async fn connect(path: &Path, options: SqliteConnectOptions) -> Result<Self, StoreError> {
+        let open = |source| StoreError::Open { place: path.display().to_string(), source };
+        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await.map_err(open)?;
+        // Not connected yet: there may be nothing to read.
+        let readers = SqlitePoolOptions::new().max_connections(READERS_MAX).connect_lazy_with(options.read_only(true));
+        Ok(Self { writer, readers, caches: Arc::default() })
+    }
+
+    async fn must_be_current(self, path: &Path) -> Result<Self, StoreError> {
+        let applied = sqlx::query_scalar(migration::APPLIED).fetch_all(&self.readers).await;
+        migration::must_be_current(path.display().to_string(), &MIGRATIONS, applied)?;
+        Ok(self)
     }
 
     /// The one connection that writes. Keep transactions on it short: telemetry waits behind them.
@@ -93,4 +106,15 @@ impl SqliteStore {
     pub fn readers(&self) -> &SqlitePool {
         &self.readers
     }
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    // FULL, not NORMAL: in WAL mode NORMAL may lose the last commits when the machine goes down, and a batch that was
+    // answered with success must not be lost. Commits are grouped, so one sync serves many batches.
+    SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(BUSY_TIMEOUT)
+        .foreign_keys(true)
 }

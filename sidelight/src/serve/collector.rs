@@ -17,7 +17,7 @@ use crate::exit::Exit;
 use crate::output::print;
 
 /// The database in `--data`.
-const DATABASE_FILE: &str = "sidelight.db";
+pub const DATABASE_FILE: &str = "sidelight.db";
 /// A shorter token can be guessed.
 const TOKEN_BYTES_MIN: usize = 16;
 
@@ -200,9 +200,7 @@ impl CollectorArgs {
 
 impl LaterArgs {
     fn mistakes(&self) -> Vec<String> {
-        let later = [
-            ("--export-otlp", &self.export_otlp, "spans can be read through Zipkin's API"),
-        ];
+        let later = [("--export-otlp", &self.export_otlp, "spans can be read through Zipkin's API")];
         let given = later.into_iter().filter(|(_, value, _)| value.is_some());
         given.map(|(flag, _, instead)| format!("{flag} is not built yet; {instead}")).collect()
     }

@@ -1,0 +1,376 @@
+//! The tools around a database: what they copy is all there is, what they check they find.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sidelight_api::config::ObjectKey;
+use sidelight_collector::settings::Database;
+use sidelight_collector::store::admin::{Admin, AdminError, CheckReport};
+use sidelight_collector::store::revisions::{Change, Expect, NewRevision, RevisionStore};
+use sidelight_collector::store::{
+    BlockWrite, Counts, Delivery, Edge, EdgeLabels, EncodedBlock, Family, Histogram, PgStore, ScrapeBatch, SqliteStore, Store,
+    Totals, Window, WriteBatch,
+};
+use support::place::Place;
+use support::postgres;
+
+const T: i64 = 1_795_413_600;
+
+on_both!(
+    a_copy_of_everything_goes_to_either_kind,
+    ids_go_on_after_a_copy,
+    a_backup_is_one_state_while_others_write,
+    nothing_is_overwritten,
+    a_sound_database_has_no_findings,
+    damage_is_found,
+    statistics_count_everything,
+    a_database_of_another_version_is_refused,
+);
+
+fn database(place: &Place) -> Database {
+    match place {
+        Place::Sqlite(folder) => Database::Sqlite(folder.path().join("sidelight.db")),
+        Place::Postgres(url) => Database::Postgres(url.clone()),
+    }
+}
+
+async fn revisions(place: &Place) -> Arc<dyn RevisionStore> {
+    match database(place) {
+        Database::Sqlite(path) => Arc::new(SqliteStore::open(&path).await.unwrap()),
+        Database::Postgres(url) => Arc::new(PgStore::connect(&url).await.unwrap()),
+    }
+}
+
+fn edge(number: usize) -> Arc<Edge> {
+    let labels = EdgeLabels {
+        reporter: "destination".into(),
+        destination_workload: format!("w-{number}").into(),
+        response_code: "200".into(),
+        ..EdgeLabels::default()
+    };
+    Arc::new(Edge::new(Arc::new(labels), Arc::from([1.0, 2.5])))
+}
+
+fn totals(requests: u64) -> Totals {
+    let duration = Histogram { bounds: Arc::from([1.0, 2.5]), counts: vec![requests, 0, 0], sum: requests as f64 / 3.0 };
+    Totals { requests, duration, request_bytes: 0.1 * requests as f64, ..Totals::default() }
+}
+
+fn scrape(target: &str, at_s: i64, edges: usize) -> WriteBatch {
+    let mut counts = Counts::default();
+    counts.add("scrape", "samples", "received", 3);
+    counts.add("scrape", "samples", "stored", 2);
+    counts.refuse("scrape", "samples", "unused", 1);
+    let scrape = ScrapeBatch {
+        target: target.into(),
+        namespace: "bookinfo".into(),
+        scraped_at_ms: at_s * 1000,
+        uptime_s: Some(12.5),
+        counters: (0..edges).map(|number| (edge(number), totals(5))).collect(),
+        added: (0..edges).map(|number| (at_s - at_s % 10, edge(number), totals(number as u64 + 1))).collect(),
+        counts,
+        ..ScrapeBatch::default()
+    };
+    WriteBatch { scrapes: vec![scrape], ..WriteBatch::default() }
+}
+
+fn block(family: Family, at_s: i64, items: u32) -> BlockWrite {
+    let block = EncodedBlock {
+        family,
+        slice_s: family.slice_at(at_s).from_s,
+        shard: i64::from(items),
+        from_us: at_s * 1_000_000,
+        to_us: at_s * 1_000_000 + 5,
+        items,
+        summary: vec![0, 255, 7],
+        data: (0..=255).collect(),
+    };
+    BlockWrite { door: "test", signal: "items", block }
+}
+
+/// Something in every table that can be written to, over several slices.
+async fn fill(place: &Place) {
+    let store = place.open().await;
+    store.write(&scrape("one", T, 1_200)).await.unwrap();
+    store.write(&scrape("two", T + 90_000, 3)).await.unwrap();
+    let blocks = Family::BLOCKS.into_iter().flat_map(|family| [block(family, T, 3), block(family, T + 7_300, 4)]);
+    let blocks: Vec<BlockWrite> = blocks.collect();
+    let mut counts = Counts::default();
+    counts.add("test", "items", "received", blocks.iter().map(|write| u64::from(write.block.items)).sum());
+    let delivery = Some(Delivery { id: [9; 16] });
+    store.write(&WriteBatch { blocks, counts, delivery, ..WriteBatch::default() }).await.unwrap();
+    store.close().await;
+    let key = ObjectKey { kind: "VirtualService".into(), namespace: "bookinfo".into(), name: "reviews".into() };
+    revisions(place).await.append(vec![revision(&key, "# ä\nspec: {}\n")]).await.unwrap();
+}
+
+fn revision(key: &ObjectKey, yaml: &str) -> NewRevision {
+    NewRevision {
+        key: key.clone(),
+        change: Change::Save { yaml: yaml.to_owned() },
+        expect: Expect::Anything,
+        author: "nami".to_owned(),
+        message: String::new(),
+        created_at_ms: T * 1000,
+    }
+}
+
+async fn copy(from: &Database, to: &Database) -> Result<u64, AdminError> {
+    let admin = Admin::look(from).await?;
+    let result = admin.copy_to(to, &mut |_, _| {}).await;
+    admin.close().await;
+    Ok(result?.rows)
+}
+
+/// Names and rows of all tables.
+async fn contents(database: &Database) -> Vec<(String, u64, Option<u64>)> {
+    let admin = Admin::look(database).await.unwrap();
+    let stats = admin.stats().await.unwrap();
+    admin.close().await;
+    stats.tables.into_iter().map(|table| (table.name, table.rows, table.items)).collect()
+}
+
+async fn check(database: &Database) -> CheckReport {
+    let admin = Admin::look(database).await.unwrap();
+    let report = admin.check().await.unwrap();
+    admin.close().await;
+    report
+}
+
+fn sorted(mut contents: Vec<(String, u64, Option<u64>)>) -> Vec<(String, u64, Option<u64>)> {
+    contents.sort();
+    contents
+}
+
+async fn a_copy_of_everything_goes_to_either_kind(place: &Place) {
+    fill(place).await;
+    let source = database(place);
+    let folder = tempfile::tempdir().unwrap();
+    let file = Database::Sqlite(folder.path().join("copy.db"));
+    let server = Database::Postgres(postgres::database().await);
+    let again = Database::Sqlite(folder.path().join("again.db"));
+    let rows = copy(&source, &file).await.unwrap();
+    assert!(rows > 1_200 * 4, "{rows}");
+    assert_eq!(copy(&file, &server).await.unwrap(), rows);
+    assert_eq!(copy(&server, &again).await.unwrap(), rows);
+    let expected = sorted(contents(&source).await);
+    let empty: Vec<&str> = expected.iter().filter(|table| table.1 == 0).map(|table| table.0.as_str()).collect();
+    // Tables whose signal is not written here; the copy takes whatever the schema has.
+    assert!(empty.len() < expected.len() / 2, "{empty:?} of {}", expected.len());
+    for copy in [&file, &server, &again] {
+        assert_eq!(sorted(contents(copy).await), expected);
+        assert_eq!(check(copy).await.findings, []);
+    }
+    let Database::Sqlite(path) = &again else { panic!("a file") };
+    let store = SqliteStore::open(path).await.unwrap();
+    let always = Window { from_ms: 0, to_ms: 4_000_000_000_000 };
+    let answer = store.edges(always, None).await.unwrap();
+    let sum: u64 = answer.edges.iter().map(|edge| edge.totals.requests).sum();
+    assert_eq!((answer.edges.len(), sum), (1_200, (1..=1_200).sum::<u64>() + 6));
+    let first = answer.edges.iter().find(|edge| &*edge.labels.destination_workload == "w-999").unwrap();
+    assert_eq!(first.totals, totals(1_000));
+    let heads = RevisionStore::current(&store).await.unwrap();
+    assert_eq!((heads.len(), heads[0].yaml.as_str()), (1, "# ä\nspec: {}\n"));
+    store.close().await;
+}
+
+async fn ids_go_on_after_a_copy(place: &Place) {
+    fill(place).await;
+    let target = Place::postgres().await;
+    copy(&database(place), &database(&target)).await.unwrap();
+    let store = target.open().await;
+    store.write(&scrape("three", T, 1_201)).await.unwrap();
+    let mut counts = Counts::default();
+    counts.add("test", "items", "received", 1);
+    let more = WriteBatch { blocks: vec![block(Family::LogBlock, T, 1)], counts, ..WriteBatch::default() };
+    store.write(&more).await.unwrap();
+    assert_eq!(store.edge_count(), 1_201);
+    let key = ObjectKey { kind: "VirtualService".into(), namespace: "bookinfo".into(), name: "reviews".into() };
+    let written = revisions(&target).await.append(vec![revision(&key, "spec: {}\n")]).await.unwrap();
+    assert_eq!((written[0].revision, written[0].sequence), (2, 2));
+    store.close().await;
+    assert_eq!(check(&database(&target)).await.findings, []);
+}
+
+async fn a_backup_is_one_state_while_others_write(place: &Place) {
+    fill(place).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("backup.db");
+    let store = place.open().await;
+    let writing = Arc::clone(&store);
+    let writer = tokio::spawn(async move {
+        for number in 0.. {
+            if writing.write(&scrape(&format!("while-{number}"), T + number, 40)).await.is_err() {
+                return;
+            }
+        }
+    });
+    let admin = Admin::look(&database(place)).await.unwrap();
+    admin.backup(&file, &mut |_, _| {}).await.unwrap();
+    admin.close().await;
+    writer.abort();
+    let _ = writer.await;
+    store.close().await;
+    assert_eq!(names_in(folder.path()), ["backup.db"]);
+    let backup = Database::Sqlite(file);
+    assert_eq!(check(&backup).await.findings, []);
+    // And back, into either kind.
+    let restored = Database::Sqlite(folder.path().join("restored.db"));
+    copy(&backup, &restored).await.unwrap();
+    let server = Database::Postgres(postgres::database().await);
+    copy(&backup, &server).await.unwrap();
+    assert_eq!(sorted(contents(&restored).await), sorted(contents(&backup).await));
+    assert_eq!(sorted(contents(&server).await), sorted(contents(&backup).await));
+}
+
+fn names_in(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+async fn nothing_is_overwritten(place: &Place) {
+    fill(place).await;
+    let other = Place::postgres().await;
+    fill(&other).await;
+    let before = contents(&database(&other)).await;
+    assert!(matches!(copy(&database(place), &database(&other)).await, Err(AdminError::NotEmpty { .. })));
+    assert_eq!(contents(&database(&other)).await, before);
+    let folder = tempfile::tempdir().unwrap();
+    let file: PathBuf = folder.path().join("there.db");
+    std::fs::write(&file, "mine").unwrap();
+    assert!(matches!(copy(&database(place), &Database::Sqlite(file.clone())).await, Err(AdminError::Exists { .. })));
+    let admin = Admin::look(&database(place)).await.unwrap();
+    assert!(matches!(admin.backup(&file, &mut |_, _| {}).await, Err(AdminError::Exists { .. })));
+    assert_eq!((std::fs::read_to_string(&file).unwrap().as_str(), names_in(folder.path()).len()), ("mine", 1));
+    let missing = Database::Sqlite(folder.path().join("missing.db"));
+    assert!(matches!(Admin::look(&missing).await, Err(AdminError::Missing { .. })));
+    // A collector that uses an empty database: nothing is put under it.
+    let used = Place::postgres().await;
+    let collector = used.open().await;
+    let refused = copy(&database(place), &database(&used)).await;
+    assert!(matches!(refused, Err(AdminError::InUse { .. })), "{refused:?}");
+    collector.close().await;
+}
+
+async fn a_sound_database_has_no_findings(place: &Place) {
+    place.open().await.close().await;
+    let empty = check(&database(place)).await;
+    assert_eq!((empty.rows, empty.findings), (1, vec![]));
+    fill(place).await;
+    let report = check(&database(place)).await;
+    assert_eq!(report.findings, []);
+    assert!(report.rows > 1_200 * 4);
+}
+
+/// Runs statements on the database itself.
+async fn damage(place: &Place, sql: &str) {
+    match database(place) {
+        Database::Sqlite(path) => {
+            let store = SqliteStore::open(&path).await.unwrap();
+            sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(store.pool()).await.unwrap();
+            store.close().await;
+        }
+        Database::Postgres(url) => {
+            let store = PgStore::connect(&url).await.unwrap();
+            sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(store.pool()).await.unwrap();
+            store.close().await;
+        }
+    }
+}
+
+async fn damage_is_found(place: &Place) {
+    fill(place).await;
+    let ten = Family::TenSeconds.slice_at(T).from_s;
+    let minute = Family::Minute.slice_at(T).from_s;
+    damage(place, &format!("UPDATE rollup_10s_{ten} SET requests = requests + 1 WHERE edge_id = 7")).await;
+    damage(place, &format!("DELETE FROM rollup_1m_{minute} WHERE edge_id = 8")).await;
+    damage(place, "DELETE FROM edge WHERE edge_id = 3").await;
+    damage(place, "UPDATE ingest_count SET total = total + 1 WHERE outcome = 'received' AND door = 'scrape'").await;
+    damage(place, &format!("DELETE FROM slice WHERE family = 'log_block' AND from_s = {T}")).await;
+    damage(place, "INSERT INTO slice (family, from_s, to_s) VALUES ('span_block', 0, 3600)").await;
+    let findings = check(&database(place)).await.findings;
+    let told: Vec<String> = findings.iter().map(|finding| format!("{}: {}", finding.place, finding.what)).collect();
+    let expected = [
+        "span_block_0: is listed as a slice, but there is no such table".to_owned(),
+        format!("log_block_{T}: is the table of a slice that is not listed"),
+        "series: 1 values of edge_id are not in edge".to_owned(),
+        format!("rollup_10s_{ten}: 1 values of edge_id are not in edge"),
+        "ingest_count: scrape: 7 samples received, 6 stored or refused".to_owned(),
+        format!("rollup_1m: step {T} of edge 7 is not the sum of its steps in rollup_10s"),
+        format!("rollup_1m: step {T} of edge 8 is not the sum of its steps in rollup_10s"),
+        format!("rollup_1h: step {T} of edge 8 is not the sum of its steps in rollup_1m"),
+    ];
+    for line in &expected {
+        assert!(told.contains(line), "{line}\nis not in\n{}", told.join("\n"));
+    }
+}
+
+async fn statistics_count_everything(place: &Place) {
+    fill(place).await;
+    let admin = Admin::look(&database(place)).await.unwrap();
+    let stats = admin.stats().await.unwrap();
+    admin.close().await;
+    assert!(stats.tables.iter().all(|table| table.bytes > 0), "{stats:?}");
+    assert!(stats.bytes > 100_000 && stats.bytes >= stats.tables.iter().map(|table| table.bytes).sum());
+    let families = stats.by_family();
+    let logs = families.iter().find(|family| family.0 == "log_block").unwrap();
+    assert_eq!((logs.1, logs.2, logs.3), (2, 2, 7));
+    let admin = Admin::open(&database(place)).await.unwrap();
+    let compacted = admin.compact().await.unwrap();
+    assert!(compacted.left_out.is_none() && compacted.bytes_after > 0, "{compacted:?}");
+    assert_eq!(check(&database(place)).await.findings, []);
+}
+
+async fn a_database_of_another_version_is_refused(place: &Place) {
+    fill(place).await;
+    damage(place, "DELETE FROM _sqlx_migrations WHERE version = 6").await;
+    let older = Admin::look(&database(place)).await.err().unwrap().to_string();
+    assert!(older.contains("has an older schema (without 6)"), "{older}");
+    let place = &Place::sqlite();
+    fill(place).await;
+    damage(
+        place,
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (9999, 'x', TRUE, x'00', 0)",
+    )
+    .await;
+    let newer = Admin::look(&database(place)).await.err().unwrap().to_string();
+    assert!(newer.contains("newer version of this program (schema 9999"), "{newer}");
+    let Database::Sqlite(path) = database(place) else { panic!("a file") };
+    let refused = SqliteStore::open(&path).await.err().unwrap().to_string();
+    assert!(refused.contains("newer version of this program (schema 9999"), "{refused}");
+}
+
+#[tokio::test]
+async fn compacting_beside_a_collector_leaves_the_file_alone() {
+    let place = Place::sqlite();
+    fill(&place).await;
+    let collector = place.open().await;
+    collector.write(&scrape("beside", T, 1)).await.unwrap();
+    let admin = Admin::open(&database(&place)).await.unwrap();
+    let compacted = admin.compact().await.unwrap();
+    assert!(compacted.left_out.is_some());
+    collector.write(&scrape("behind", T, 1)).await.unwrap();
+    collector.close().await;
+}
+
+#[tokio::test]
+async fn a_page_that_was_overwritten_is_found() {
+    let place = Place::sqlite();
+    fill(&place).await;
+    let Database::Sqlite(path) = database(&place) else { panic!("a file") };
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 2 / 4096 * 4096;
+    bytes[middle..middle + 4096].fill(0xa5);
+    std::fs::write(&path, bytes).unwrap();
+    let admin = Admin::look(&Database::Sqlite(path)).await.unwrap();
+    let found = match admin.check().await {
+        Ok(report) => !report.findings.is_empty(),
+        Err(error) => format!("{error:?}").contains("malformed"),
+    };
+    assert!(found);
+}
