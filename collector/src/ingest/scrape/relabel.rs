@@ -139,6 +139,7 @@ impl RelabelRule {
         if let Some(wrong) = config.source_labels.iter().flatten().find(|name| !is_label_name(name)) {
             return Err(RelabelError::SourceLabel(wrong.clone()));
         }
+        let has_pattern = config.regex.is_some();
         let rule = Self {
             action,
             pattern: Pattern::new(config.regex.as_deref().unwrap_or("(.*)"))?,
@@ -148,14 +149,13 @@ impl RelabelRule {
             replacement: config.replacement.unwrap_or_else(|| "$1".to_owned()),
             source_labels: config.source_labels.unwrap_or_default(),
         };
-        rule.check()?;
+        rule.check(has_pattern)?;
         Ok(rule)
     }
 
-    fn check(&self) -> Result<(), RelabelError> {
+    fn check(&self, has_pattern: bool) -> Result<(), RelabelError> {
         let name = self.action.name();
         let unexpected = |field| Err(RelabelError::Unexpected(name, field));
-        let has_pattern = self.pattern.source() != "(.*)";
         let has_replacement = self.replacement != "$1";
         match self.action {
             Action::Replace | Action::HashMod | Action::Lowercase | Action::Uppercase | Action::KeepEqual | Action::DropEqual

@@ -199,7 +199,7 @@ impl TargetDefaults {
     fn url(&self, labels: &LabelSet, address: &str) -> String {
         let scheme = Some(labels.get("__scheme__")).filter(|scheme| !scheme.is_empty()).unwrap_or("http");
         let path = labels.get("__metrics_path__");
-        let slash = if path.starts_with('/') { "" } else { "/" };
+        let slash = if path.is_empty() || path.starts_with('/') { "" } else { "/" };
         let mut url = format!("{scheme}://{address}{slash}{}", escaped(path, b"-_.~$&+,/:;=@"));
         let mut params: std::collections::BTreeMap<&str, Vec<&str>> = std::collections::BTreeMap::new();
         for (name, values) in &self.params {

@@ -1,0 +1,7 @@
+//! Who is scraped: by a configuration, by files, by servers, by Kubernetes; judged by a real Prometheus.
+#![allow(clippy::unwrap_used)]
+
+mod peer;
+mod relabelling;
+#[path = "../support/mod.rs"]
+mod support;
