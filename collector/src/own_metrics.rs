@@ -38,6 +38,8 @@ pub struct OwnMetrics {
     scrape_seconds: Histogram,
     targets: Gauge,
     targets_refused: Counter,
+    lease_rounds: Family<Outcome, Counter>,
+    collectors: Gauge,
     writes: Family<Outcome, Counter>,
     write_seconds: Histogram,
     rows: Counter,
@@ -58,6 +60,8 @@ impl Default for OwnMetrics {
             scrape_seconds: Histogram::new(BUCKETS),
             targets: Gauge::default(),
             targets_refused: Counter::default(),
+            lease_rounds: Family::default(),
+            collectors: Gauge::default(),
             writes: Family::default(),
             write_seconds: Histogram::new(BUCKETS),
             rows: Counter::default(),
@@ -96,6 +100,8 @@ impl OwnMetrics {
         );
         registry.register("scrape_targets", "Proxies that are scraped", self.targets.clone());
         registry.register("scrape_targets_refused", "Proxies beyond the limit", self.targets_refused.clone());
+        registry.register("lease_rounds", "Rounds of sharing targets by outcome", self.lease_rounds.clone());
+        registry.register("collectors", "Collectors that share the targets of this database", self.collectors.clone());
         registry.register("store_writes", "Transactions of the writer by outcome", self.writes.clone());
         registry.register_with_unit(
             "store_write_duration",
@@ -144,6 +150,14 @@ impl OwnMetrics {
 
     pub fn refused_targets(&self, count: u64) {
         self.targets_refused.inc_by(count);
+    }
+
+    pub fn lease_round(&self, is_ok: bool) {
+        self.lease_rounds.get_or_create(&Outcome { outcome: if is_ok { "renewed" } else { "failed" } }).inc();
+    }
+
+    pub fn collectors(&self, count: usize) {
+        self.collectors.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     pub fn wrote(&self, took: Duration, is_ok: bool, rows: usize) {

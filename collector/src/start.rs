@@ -127,8 +127,11 @@ impl Collector {
         let statuses = ScrapeStatuses::default();
         let reported = statuses.clone();
         control.report_scrapes(Arc::new(move |node_id| reported.get(node_id)));
-        let clock = ScrapeClock::default();
-        let scheduler = Scheduler::new(clock, Arc::clone(&store), handle.clone(), Arc::clone(&metrics), statuses.clone()).await?;
+        let clock = ScrapeClock::skewed(settings.clock_skew_ms);
+        let collector_id: Arc<str> = uuid::Uuid::new_v4().to_string().into();
+        let leases = targets::leases(&settings, &collector_id, &store, &clock, &metrics);
+        let scheduler =
+            Scheduler::new(clock, Arc::clone(&store), handle.clone(), Arc::clone(&metrics), statuses.clone(), leases).await?;
         let sources = targets::sources(&settings, &control, &stop.scraping).await?;
         let scraping = tokio::spawn(scheduler.run(sources, stop.scraping.clone()));
 
@@ -144,7 +147,7 @@ impl Collector {
                 scrape_interval_s: settings.scrape_interval.as_secs_f64(),
                 retention_s: settings.retention.hours.as_secs(),
             },
-            api: api(&control, &store, &intake, &zipkin, &metrics).merge(crate::ingest::scrape::report::router(statuses.clone())),
+            api: api(&control, &store, &intake, &zipkin, &metrics).merge(targets::page(&statuses, &store, &collector_id)),
             open: Router::new(),
             hosts: hosts(&settings),
             auth: Arc::clone(&auth),

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -18,6 +19,7 @@ mod database;
 mod dictionary;
 mod edge;
 mod forget_edges;
+mod leases;
 pub mod log;
 mod migration;
 mod outage;
@@ -47,6 +49,7 @@ pub use block::{
 };
 pub use block_read::Order;
 pub use edge::{EdgeFilter, EdgeLabels, in_namespaces};
+pub use leases::{Decide, LeaseChanges, LeaseView, LeasedTarget};
 pub use postgres::PgStore;
 pub use retention::{DELIVERIES_KEPT, Retention, TARGETS_KEPT};
 pub use retention_clock::{RetentionClock, StoreTime};
@@ -112,6 +115,16 @@ pub trait Store: Send + Sync + 'static {
 
     /// False since a write failed because the database is away, full or read-only, until one succeeds.
     fn takes_writes(&self) -> bool;
+
+    /// One round of sharing the targets among the collectors of this database: the collector is there for another `lease`,
+    /// and what it decides by the view happens with it, or none of it.
+    async fn lease_round(&self, me: &str, lease: Duration, decide: &mut Decide<'_>) -> Result<LeaseView, StoreError>;
+
+    /// Leaves all targets of a collector to the others.
+    async fn leave(&self, me: &str) -> Result<(), StoreError>;
+
+    /// Targets of all collectors of this database, as their owners describe them.
+    async fn leased_targets(&self) -> Result<Vec<LeasedTarget>, StoreError>;
 
     /// Edges in the dictionary.
     fn edge_count(&self) -> usize;
@@ -230,6 +243,18 @@ impl<D: database::Database> Store for D {
 
     fn takes_writes(&self) -> bool {
         self.caches().takes_writes()
+    }
+
+    async fn lease_round(&self, me: &str, lease: Duration, decide: &mut Decide<'_>) -> Result<LeaseView, StoreError> {
+        leases::round(self, me, lease, decide).await
+    }
+
+    async fn leave(&self, me: &str) -> Result<(), StoreError> {
+        leases::leave(self, me).await
+    }
+
+    async fn leased_targets(&self) -> Result<Vec<LeasedTarget>, StoreError> {
+        leases::targets(self).await
     }
 
     fn edge_count(&self) -> usize {

@@ -13,11 +13,14 @@ use super::StartError;
 use crate::control::{ControlPlane, Target};
 use crate::ingest::scrape::client::HttpClient;
 use crate::ingest::scrape::config::{self, Finder, Job};
+use crate::ingest::scrape::report::{self, TargetsPage};
 use crate::ingest::scrape::{
-    Discovery, HttpDiscovery, LabelSet, ScrapeTarget, Sources, TargetDefaults, TargetGroup, sanitized, url_labels, watch_file,
-    watch_job,
+    Discovery, HttpDiscovery, LabelSet, Leases, ScrapeClock, ScrapeStatuses, ScrapeTarget, Sources, TargetDefaults, TargetGroup,
+    sanitized, url_labels, watch_file, watch_job,
 };
-use crate::settings::Settings;
+use crate::own_metrics::OwnMetrics;
+use crate::settings::{Database, Settings};
+use crate::store::Store;
 
 /// Job of the proxies that registered.
 const REGISTERED: &str = "sidelight-proxies";
@@ -55,6 +58,26 @@ pub(super) async fn sources(
         sources.extend(config::read(path)?.into_iter().map(|job| watch_job(job, stop.clone())));
     }
     Ok(sources)
+}
+
+/// Where several collectors may share the database they share the targets.
+pub(super) fn leases(
+    settings: &Settings,
+    collector_id: &Arc<str>,
+    store: &Arc<dyn Store>,
+    clock: &ScrapeClock,
+    metrics: &Arc<OwnMetrics>,
+) -> Option<Leases> {
+    match settings.database {
+        Database::Sqlite(_) => None,
+        Database::Postgres(_) => Some(Leases::join(collector_id.clone(), store.clone(), clock.clone(), metrics.clone())),
+    }
+}
+
+/// `GET /api/targets`
+pub(super) fn page(statuses: &ScrapeStatuses, store: &Arc<dyn Store>, collector_id: &Arc<str>) -> axum::Router {
+    let (statuses, store, collector_id) = (statuses.clone(), store.clone(), collector_id.clone());
+    report::router(TargetsPage { statuses, store, collector_id })
 }
 
 fn registered(

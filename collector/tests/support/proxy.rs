@@ -16,6 +16,7 @@ pub struct CountingProxy {
     pub address: SocketAddr,
     process: Arc<Mutex<Process>>,
     scrapes: Arc<AtomicU64>,
+    scraped_at: Arc<Mutex<Vec<Instant>>>,
     stop: CancellationToken,
 }
 
@@ -24,20 +25,23 @@ struct Process {
     /// Age at the first scrape, for a process that was there before the test.
     head_start_s: u64,
     started_at_ms: i64,
+    tells_start: bool,
     requests: Vec<(String, u64)>,
 }
 
 impl Process {
     fn new(head_start_s: u64) -> Self {
         let started_at_ms = sidelight_collector::clock::now_ms() - head_start_s as i64 * 1000;
-        Self { started: Instant::now(), head_start_s, started_at_ms, requests: Vec::new() }
+        Self { started: Instant::now(), head_start_s, started_at_ms, tells_start: true, requests: Vec::new() }
     }
 
     fn exposition(&self) -> String {
         let uptime_s = self.started.elapsed().as_secs() + self.head_start_s;
         let mut text = format!("# TYPE istio_requests_total counter\nenvoy_server_uptime{{}} {uptime_s}\n");
         // Processes of a test live for less than an uptime can tell apart.
-        text.push_str(&format!("envoy_server_start_time_ms{{}} {}\n", self.started_at_ms));
+        if self.tells_start {
+            text.push_str(&format!("envoy_server_start_time_ms{{}} {}\n", self.started_at_ms));
+        }
         for (workload, count) in &self.requests {
             let block = format!(
                 "reporter=\"destination\",source_workload=\"client\",source_workload_namespace=\"test\",\
@@ -60,11 +64,12 @@ impl CountingProxy {
         let address = listener.local_addr().unwrap();
         let process = Arc::new(Mutex::new(Process::new(head_start_s)));
         let (scrapes, stop) = (Arc::new(AtomicU64::new(0)), CancellationToken::new());
-        let proxy = Self { address, process, scrapes, stop: stop.clone() };
+        let proxy = Self { address, process, scrapes, scraped_at: Arc::default(), stop: stop.clone() };
         let served = proxy.clone();
         let answer = move || {
             let text = served.process.lock().exposition();
             served.scrapes.fetch_add(1, Ordering::Relaxed);
+            served.scraped_at.lock().push(Instant::now());
             async move { text }
         };
         let router = Router::new().route("/stats/prometheus", get(answer));
@@ -88,6 +93,16 @@ impl CountingProxy {
     /// A new process under the same address: all counters begin anew.
     pub fn restart(&self) {
         *self.process.lock() = Process::new(0);
+    }
+
+    /// As Envoy: only its age is told.
+    pub fn hide_start(&self) {
+        self.process.lock().tells_start = false;
+    }
+
+    /// When it was scraped, oldest first.
+    pub fn scraped_at(&self) -> Vec<Instant> {
+        self.scraped_at.lock().clone()
     }
 
     pub fn scrapes(&self) -> u64 {

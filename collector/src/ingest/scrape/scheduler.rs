@@ -10,6 +10,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::discovery::Discovery;
+use super::leases::{Fence, Leases, Owned, Wish};
+use super::report::described;
 use super::schedule::{Schedule, ScrapeClock};
 use super::status::{DroppedTargets, ScrapeStatuses};
 use super::target::ScrapeTarget;
@@ -35,6 +37,8 @@ pub struct Scheduler {
     shared: Arc<Shared>,
     slots: Arc<Semaphore>,
     wanted: Wanted,
+    /// `None` where nobody else scrapes for this database.
+    leases: Option<Leases>,
     running: HashMap<Arc<str>, Running>,
     /// Tasks that scrape a last time.
     leaving: HashMap<Arc<str>, JoinHandle<()>>,
@@ -42,6 +46,8 @@ pub struct Scheduler {
 
 struct Running {
     target: watch::Sender<ScrapeTarget>,
+    /// Told when another collector has taken over: there is no last scrape then.
+    moved: CancellationToken,
     task: JoinHandle<()>,
 }
 
@@ -52,14 +58,18 @@ impl Scheduler {
         writer: WriterHandle,
         metrics: Arc<OwnMetrics>,
         statuses: ScrapeStatuses,
+        leases: Option<Leases>,
     ) -> Result<Self, StoreError> {
         let store_created_at_ms = store.created_at_ms().await?;
         let collector_started_at_ms = clock.now_ms();
-        let shared = Arc::new(Shared { store, writer, metrics, statuses, clock, store_created_at_ms, collector_started_at_ms });
+        let fence = leases.as_ref().map_or_else(Fence::open, Leases::fence);
+        let shared =
+            Arc::new(Shared { store, writer, metrics, statuses, clock, fence, store_created_at_ms, collector_started_at_ms });
         Ok(Self {
             shared,
             slots: Arc::new(Semaphore::new(SCRAPES_MAX)),
             wanted: Wanted::default(),
+            leases,
             running: HashMap::new(),
             leaving: HashMap::new(),
         })
@@ -67,16 +77,24 @@ impl Scheduler {
 
     /// Follows the sources until `stop`, then scrapes every target one last time and returns when that is stored.
     pub async fn run(mut self, mut sources: Sources, stop: CancellationToken) {
+        let mut owned = self.leases.as_ref().map(Leases::owned);
         loop {
             self.follow(&mut sources);
-            if stop.run_until_cancelled(changed(&mut sources)).await.is_none() {
-                break;
+            let mine = owned.as_mut().map(|owned| owned.borrow_and_update().clone());
+            self.run_wanted(mine.as_deref());
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = changed(&mut sources) => {}
+                () = owner_changed(owned.as_mut()) => {}
             }
         }
         let tasks: Vec<JoinHandle<()>> = self.running.drain().map(|(_, running)| running.task).collect();
         // Dropping the senders tells the tasks to end.
         for task in tasks.into_iter().chain(self.leaving.drain().map(|(_, task)| task)) {
             let _ = task.await;
+        }
+        if let Some(leases) = self.leases {
+            leases.leave().await;
         }
     }
 
@@ -88,11 +106,19 @@ impl Scheduler {
             self.shared.metrics.refused_targets(refused);
         }
         self.shared.statuses.set_dropped(dropped(&found));
+        if let Some(leases) = &self.leases {
+            leases.want(self.wanted.targets().map(|target| (target.key.clone(), wish(target))).collect());
+        }
+    }
+
+    /// Runs a task for each target that is wanted and, where targets are shared, this collector's.
+    fn run_wanted(&mut self, owned: Option<&Owned>) {
         self.leaving.retain(|_, task| !task.is_finished());
-        self.stop_unwanted();
+        self.stop_others(owned);
         let wanted: Vec<ScrapeTarget> = self.wanted.targets().cloned().collect();
         for target in wanted {
             self.shared.statuses.follow(&target);
+            let is_mine = owned.is_none_or(|owned| owned.contains(&target.key));
             match self.running.get(&target.key) {
                 Some(running) => {
                     running.target.send_if_modified(|known| {
@@ -101,36 +127,63 @@ impl Scheduler {
                         is_new
                     });
                 }
-                None => {
+                None if is_mine => {
                     let key = target.key.clone();
                     let running = self.start(target);
                     self.running.insert(key, running);
                 }
+                None => {}
             }
         }
         self.shared.metrics.targets(self.running.len());
     }
 
-    fn stop_unwanted(&mut self) {
+    fn stop_others(&mut self, owned: Option<&Owned>) {
         let wanted = &self.wanted;
-        let gone = self.running.extract_if(|key, running| !wanted.contains(key) || running.task.is_finished());
+        let is_mine = |key: &Arc<str>| owned.is_none_or(|owned| owned.contains(key));
+        let gone = self.running.extract_if(|key, running| {
+            let has_moved = wanted.contains(key) && !is_mine(key);
+            if has_moved {
+                running.moved.cancel();
+            }
+            has_moved || !wanted.contains(key) || running.task.is_finished()
+        });
         for (key, running) in gone {
             self.leaving.insert(key, running.task);
         }
+        // Those that were never this collector's have no task that forgets them.
+        let running = &self.running;
+        let leaving = &self.leaving;
+        self.shared.statuses.retain(|key| wanted.contains(key) || running.contains_key(key) || leaving.contains_key(key));
     }
 
     /// A target that comes back while its last scrape still runs waits for the end of it.
     fn start(&mut self, target: ScrapeTarget) -> Running {
         let before = self.leaving.remove(&target.key);
         let (sender, receiver) = watch::channel(target);
-        let (shared, slots) = (self.shared.clone(), self.slots.clone());
+        let (shared, slots, moved) = (self.shared.clone(), self.slots.clone(), CancellationToken::new());
+        let has_moved = moved.clone();
         let task = tokio::spawn(async move {
             if let Some(before) = before {
                 let _ = before.await;
             }
-            follow_target(shared, slots, receiver).await;
+            follow_target(shared, slots, receiver, has_moved).await;
         });
-        Running { target: sender, task }
+        Running { target: sender, moved, task }
+    }
+}
+
+fn wish(target: &ScrapeTarget) -> Wish {
+    Wish { interval: target.interval, is_own: target.node_id.is_some(), described: described(target).into() }
+}
+
+async fn owner_changed(owned: Option<&mut watch::Receiver<Arc<Owned>>>) {
+    let has_news = match owned {
+        Some(owned) => owned.changed().await.is_ok(),
+        None => false,
+    };
+    if !has_news {
+        std::future::pending::<()>().await;
     }
 }
 
@@ -160,8 +213,13 @@ async fn changed(sources: &mut Sources) {
     futures_util::future::select_all(waiting).await;
 }
 
-/// Scrapes one target until its sender is gone, and then once more.
-async fn follow_target(shared: Arc<Shared>, slots: Arc<Semaphore>, mut targets: watch::Receiver<ScrapeTarget>) {
+/// Scrapes one target until its sender is gone, and then once more, unless it has moved to another collector.
+async fn follow_target(
+    shared: Arc<Shared>,
+    slots: Arc<Semaphore>,
+    mut targets: watch::Receiver<ScrapeTarget>,
+    moved: CancellationToken,
+) {
     let mut task = TargetTask::new(targets.borrow_and_update().clone());
     shared.statuses.follow(&task.target);
     let mut schedule = Schedule::new(&task.target.key, task.target.interval);
@@ -171,6 +229,8 @@ async fn follow_target(shared: Arc<Shared>, slots: Arc<Semaphore>, mut targets: 
         // One that is away and silent is left alone until it comes back.
         let is_awake = answers || task.target.connected;
         tokio::select! {
+            biased;
+            () = moved.cancelled() => return,
             () = until(&shared.clock, next_ms), if is_awake => {
                 answers = scrape(&mut task, &shared, &slots, schedule, next_ms).await;
                 next_ms = schedule.after(shared.clock.now_ms().max(next_ms));
@@ -200,6 +260,10 @@ async fn until(clock: &ScrapeClock, at_ms: i64) {
 async fn scrape(task: &mut TargetTask, shared: &Shared, slots: &Semaphore, schedule: Schedule, planned_ms: i64) -> bool {
     // The semaphore is never closed.
     let _slot = slots.acquire().await;
+    if !shared.fence.is_open() {
+        // The others may have taken over; the database will tell.
+        return true;
+    }
     let wall_ms = schedule.snapped(planned_ms, shared.clock.now_ms());
     task.scrape(shared, Moment { wall_ms, steady_ms: steady_ms() }).await
 }

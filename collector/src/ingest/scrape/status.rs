@@ -89,6 +89,11 @@ impl ScrapeStatuses {
         }
     }
 
+    pub(super) fn retain(&self, keep: impl Fn(&Arc<str>) -> bool) {
+        self.0.targets.retain(|key, _| keep(key));
+        self.0.nodes.retain(|_, key| keep(key));
+    }
+
     pub(super) fn forget(&self, key: &str) {
         self.0.targets.remove(key);
         self.0.nodes.retain(|_, named| &**named != key);

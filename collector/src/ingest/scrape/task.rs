@@ -9,6 +9,7 @@ use tracing::{debug, info, warn};
 
 use super::client::FetchError;
 use super::fetch::fetch;
+use super::leases::Fence;
 use super::schedule::ScrapeClock;
 use super::{ScrapeStatuses, ScrapeTarget};
 use crate::clock::Moment;
@@ -28,6 +29,8 @@ pub struct Shared {
     pub metrics: Arc<OwnMetrics>,
     pub statuses: ScrapeStatuses,
     pub clock: ScrapeClock,
+    /// Closed while the others may take this collector for gone.
+    pub fence: Fence,
     pub store_created_at_ms: i64,
     pub collector_started_at_ms: i64,
 }

@@ -219,7 +219,7 @@ impl Raw {
             RawValue::Typed(shown) => {
                 let span = location.span();
                 let place = |number: Option<u64>| number.and_then(|number| usize::try_from(number).ok());
-                let written = place(span.byte_offset().map(Into::into)).zip(place(span.byte_len().map(Into::into)));
+                let written = place(span.byte_offset()).zip(place(span.byte_len()));
                 let written = written.and_then(|(start, length)| source.get(start..start + length));
                 Value::Scalar(written.map_or(shown, |text| text.trim().to_owned()))
             }

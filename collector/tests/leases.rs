@@ -1,0 +1,295 @@
+//! Several collectors on one Postgres: each target has one owner, a killed collector's targets move, nothing counts twice.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use envoy_types::pb::envoy::config::core::v3::Node;
+use envoy_types::pb::envoy::service::discovery::v3::DiscoveryRequest;
+use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
+use envoy_types::pb::google::protobuf::value::Kind;
+use envoy_types::pb::google::protobuf::{Struct, Value};
+use sidelight_collector::{Collector, Settings};
+use support::place::Place;
+use support::proxy::CountingProxy;
+use support::running::{eventually, get, settings, stored};
+use tokio_util::sync::CancellationToken;
+
+/// Scrapes of a target are this far apart.
+const INTERVAL: Duration = Duration::from_secs(2);
+/// What a scrape may be late on a machine that runs other tests.
+const LATE: Duration = Duration::from_millis(600);
+
+fn shared(place: &Place, proxies: &[CountingProxy]) -> Settings {
+    let scrape_urls = proxies.iter().map(CountingProxy::url).collect();
+    Settings { scrape_urls, scrape_interval: INTERVAL, ..settings(place) }
+}
+
+async fn proxies(count: usize) -> Vec<CountingProxy> {
+    let mut proxies = Vec::new();
+    for _ in 0..count {
+        proxies.push(CountingProxy::start(0).await);
+    }
+    proxies
+}
+
+/// Who scrapes how many targets, as one of the collectors tells.
+async fn owners(dashboard: SocketAddr) -> BTreeMap<String, usize> {
+    let (_, text) = get(dashboard, "/api/targets").await;
+    let answer: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let mut owners = BTreeMap::new();
+    for target in answer["data"]["activeTargets"].as_array().unwrap() {
+        if let Some(owner) = target["collector"].as_str() {
+            *owners.entry(owner.to_owned()).or_default() += 1;
+        }
+    }
+    owners
+}
+
+async fn until_shared(dashboard: SocketAddr, collectors: usize, targets: usize) {
+    eventually(&format!("{collectors} collectors share {targets} targets"), || async {
+        let owners = owners(dashboard).await;
+        owners.len() == collectors && owners.values().sum::<usize>() == targets
+    })
+    .await;
+}
+
+/// The longest time between two scrapes of one proxy since a moment, the time until now included.
+fn longest_gap(proxy: &CountingProxy, since: Instant) -> Duration {
+    let times = proxy.scraped_at();
+    let first = times.iter().rposition(|at| *at <= since).unwrap_or(0);
+    let mut gaps: Vec<Duration> = times[first..].windows(2).map(|pair| pair[1] - pair[0]).collect();
+    gaps.push(times.last().unwrap().elapsed());
+    gaps.into_iter().max().unwrap()
+}
+
+async fn until_stored(collector: &Collector, workload: &str, requests: u64) {
+    eventually(&format!("{requests} requests to {workload}"), || async {
+        let stored = stored(collector, workload).await;
+        assert!(stored <= requests, "{stored} of {requests} requests to {workload}");
+        stored == requests
+    })
+    .await;
+}
+
+/// A collector in a runtime of its own, which ends without any farewell.
+struct Doomed {
+    dashboard: SocketAddr,
+    kill: CancellationToken,
+    thread: std::thread::JoinHandle<()>,
+}
+
+impl Doomed {
+    async fn start(settings: Settings) -> Self {
+        let (kill, (started, address)) = (CancellationToken::new(), tokio::sync::oneshot::channel());
+        let killed = kill.clone();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            runtime.block_on(async {
+                let collector = Collector::start(settings).await.unwrap();
+                started.send(collector.addresses().dashboard).unwrap();
+                killed.cancelled().await;
+            });
+            runtime.shutdown_background();
+        });
+        Self { dashboard: address.await.unwrap(), kill, thread }
+    }
+
+    async fn kill(self) {
+        self.kill.cancel();
+        tokio::task::spawn_blocking(move || self.thread.join().unwrap()).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_collectors_share_the_targets_and_survive_one_that_is_killed() {
+    let (place, proxies) = (Place::postgres().await, proxies(18).await);
+    let (one, two) =
+        (Collector::start(shared(&place, &proxies)).await.unwrap(), Collector::start(shared(&place, &proxies)).await.unwrap());
+    let doomed = Doomed::start(shared(&place, &proxies)).await;
+    until_shared(one.addresses().dashboard, 3, proxies.len()).await;
+    assert_eq!(owners(two.addresses().dashboard).await, owners(doomed.dashboard).await, "all tell the same");
+    let mut counted = 0;
+    let mut count = || {
+        proxies.iter().for_each(|proxy| proxy.count("cart", 3));
+        counted += 3 * proxies.len() as u64;
+        counted
+    };
+    // Shared out, each target is scraped once per interval and by one of them.
+    let (before, since): (Vec<u64>, _) = (proxies.iter().map(CountingProxy::scrapes).collect(), Instant::now());
+    let counted = count();
+    until_stored(&one, "cart", counted).await;
+    until_stored(&two, "cart", counted).await;
+    eventually("five intervals", || async { since.elapsed() >= 5 * INTERVAL }).await;
+    for (proxy, before) in proxies.iter().zip(&before) {
+        let scrapes = proxy.scrapes() - before;
+        assert!((4..=6).contains(&scrapes), "{scrapes} scrapes in five intervals");
+    }
+    let killed_at = Instant::now();
+    doomed.kill().await;
+    let counted = count();
+    until_shared(one.addresses().dashboard, 2, proxies.len()).await;
+    until_stored(&one, "cart", counted).await;
+    eventually("three intervals", || async { killed_at.elapsed() >= 3 * INTERVAL }).await;
+    for proxy in &proxies {
+        let gap = longest_gap(proxy, killed_at);
+        assert!(gap <= 2 * INTERVAL + LATE, "{gap:?} without a scrape");
+    }
+    // One that leaves in order scrapes a last time, and the other has everything at once.
+    let counted = count();
+    two.shutdown().await;
+    assert_eq!(owners(one.addresses().dashboard).await.len(), 1);
+    until_stored(&one, "cart", counted).await;
+    until_shared(one.addresses().dashboard, 1, proxies.len()).await;
+    let counted = count();
+    until_stored(&one, "cart", counted).await;
+    one.shutdown().await;
+}
+
+/// Names the database and the targets of a collector that runs in a process of its own.
+const CHILD_DATABASE: &str = "SIDELIGHT_TEST_CHILD_DATABASE";
+const CHILD_TARGETS: &str = "SIDELIGHT_TEST_CHILD_TARGETS";
+
+/// This program again, as a collector.
+fn child(database: &str, targets: &str) -> Child {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "a_process_of_its_own"]).env(CHILD_DATABASE, database).env(CHILD_TARGETS, targets);
+    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// Is the collector when it is told so; otherwise sees to it that one without a database ends.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_of_its_own() {
+    let Ok(database) = std::env::var(CHILD_DATABASE) else {
+        let mut lost = child("postgres://nobody@127.0.0.1:1/nothing", "");
+        let ended = tokio::task::spawn_blocking(move || lost.wait().unwrap());
+        assert!(!ended.await.unwrap().success());
+        return;
+    };
+    let place = Place::Postgres(database);
+    let targets = std::env::var(CHILD_TARGETS).unwrap();
+    let scrape_urls = targets.split_whitespace().map(str::to_owned).collect();
+    let settings = Settings { scrape_urls, scrape_interval: INTERVAL, ..settings(&place) };
+    let _collector = Collector::start(settings).await.unwrap();
+    std::future::pending::<()>().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn targets_of_a_process_that_is_killed_move_within_two_intervals() {
+    let (place, proxies) = (Place::postgres().await, proxies(8).await);
+    let Place::Postgres(database) = &place else { panic!("no Postgres") };
+    let urls: Vec<String> = proxies.iter().map(CountingProxy::url).collect();
+    let survivor = Collector::start(shared(&place, &proxies)).await.unwrap();
+    let mut counted = 0;
+    for _ in 0..3 {
+        let mut process = child(database, &urls.join(" "));
+        until_shared(survivor.addresses().dashboard, 2, proxies.len()).await;
+        proxies.iter().for_each(|proxy| proxy.count("cart", 7));
+        counted += 7 * proxies.len() as u64;
+        let killed_at = Instant::now();
+        // SIGKILL: nothing is said, nothing is closed in order.
+        process.kill().unwrap();
+        process.wait().unwrap();
+        proxies.iter().for_each(|proxy| proxy.count("cart", 1));
+        counted += proxies.len() as u64;
+        until_shared(survivor.addresses().dashboard, 1, proxies.len()).await;
+        until_stored(&survivor, "cart", counted).await;
+        eventually("three intervals", || async { killed_at.elapsed() >= 3 * INTERVAL }).await;
+        for proxy in &proxies {
+            let gap = longest_gap(proxy, killed_at);
+            assert!(gap <= 2 * INTERVAL + LATE, "{gap:?} without a scrape");
+        }
+    }
+    survivor.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clocks_that_disagree_count_nothing_twice() {
+    let place = Place::postgres().await;
+    let proxy = CountingProxy::start(100_000).await;
+    // Only its age is told, and an age is compared with the time that has passed.
+    proxy.hide_start();
+    proxy.count("cart", 1_000);
+    let with_skew = |clock_skew_ms| Settings {
+        clock_skew_ms,
+        scrape_interval: Duration::from_millis(200),
+        ..shared(&place, std::slice::from_ref(&proxy))
+    };
+    let mut counted = 0;
+    for skew_ms in [0, 3_600_000, -3_600_000, 90_000_000, 0] {
+        let scraped = proxy.scrapes();
+        let collector = Collector::start(with_skew(skew_ms)).await.unwrap();
+        eventually("a scrape", || async { proxy.scrapes() > scraped + 1 }).await;
+        proxy.count("cart", 5);
+        counted += 5;
+        until_stored(&collector, "cart", counted).await;
+        let status = collector.scrapes().get(&proxy.url()).unwrap();
+        let off_ms = status.last_at_ms - sidelight_collector::clock::now_ms();
+        assert!(off_ms.abs() < 5_000, "dated {off_ms} ms off by a clock that is {skew_ms} ms off");
+        collector.shutdown().await;
+    }
+}
+
+fn text(value: &str) -> Value {
+    Value { kind: Some(Kind::StringValue(value.to_owned())) }
+}
+
+/// The node of a proxy whose own metrics are at its address.
+fn node(proxy: &CountingProxy) -> Node {
+    let pairs = [("NAMESPACE", "test"), ("WORKLOAD_NAME", "cart"), ("ENVOY_PROMETHEUS_PORT", &proxy.address.port().to_string())];
+    let fields = pairs.into_iter().map(|(name, value)| (name.to_owned(), text(value))).collect();
+    Node {
+        id: "sidecar~127.0.0.1~cart-0.test~test.svc.cluster.local".to_owned(),
+        cluster: "cart.test".to_owned(),
+        metadata: Some(Struct { fields }),
+        ..Node::default()
+    }
+}
+
+/// Stays connected for as long as the sender lives.
+async fn connect(collector: &Collector, node: Node) -> tokio::sync::mpsc::Sender<DiscoveryRequest> {
+    let address = format!("http://{}", collector.addresses().xds);
+    let mut client = AggregatedDiscoveryServiceClient::connect(address).await.unwrap();
+    let (requests, receiver) = tokio::sync::mpsc::channel(4);
+    let type_url = "type.googleapis.com/envoy.config.cluster.v3.Cluster".to_owned();
+    requests.send(DiscoveryRequest { node: Some(node), type_url, ..DiscoveryRequest::default() }).await.unwrap();
+    let responses = client.stream_aggregated_resources(tokio_stream::wrappers::ReceiverStream::new(receiver)).await.unwrap();
+    tokio::spawn(async move {
+        let mut responses = responses.into_inner();
+        while let Ok(Some(_)) = responses.message().await {}
+    });
+    requests
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxy_known_by_a_file_and_by_its_connection_is_one_target_for_all() {
+    let place = Place::postgres().await;
+    let proxy = CountingProxy::start(0).await;
+    let quick = |scrape_urls| Settings { scrape_urls, scrape_interval: Duration::from_millis(200), ..settings(&place) };
+    let (one, two) =
+        (Collector::start(quick(vec![proxy.url()])).await.unwrap(), Collector::start(quick(vec![proxy.url()])).await.unwrap());
+    proxy.count("cart", 10);
+    until_stored(&one, "cart", 10).await;
+    let connection = connect(&two, node(&proxy)).await;
+    eventually("the proxy is registered", || async { !two.control().targets().borrow().is_empty() }).await;
+    for round in 1..=5 {
+        proxy.count("cart", 1);
+        until_stored(&one, "cart", 10 + round).await;
+        until_stored(&two, "cart", 10 + round).await;
+        assert_eq!(owners(one.addresses().dashboard).await.values().sum::<usize>(), 1);
+    }
+    drop(connection);
+    eventually("the proxy has left", || async { two.control().targets().borrow().is_empty() }).await;
+    proxy.count("cart", 1);
+    until_stored(&two, "cart", 16).await;
+    one.shutdown().await;
+    proxy.count("cart", 1);
+    until_stored(&two, "cart", 17).await;
+    two.shutdown().await;
+    let keys: BTreeSet<String> = place.open().await.leased_targets().await.unwrap().iter().map(|t| t.key.to_string()).collect();
+    assert_eq!(keys, BTreeSet::new(), "whoever leaves in order leaves nothing");
+}
