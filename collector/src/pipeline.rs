@@ -1,6 +1,7 @@
 //! Turns what came in through the doors into what is stored: counters into rollups, in transactions of one writer.
 
 mod delta;
+mod edge_rows;
 mod intake;
 mod observation;
 mod spread;
@@ -8,6 +9,7 @@ pub mod traces;
 mod writer;
 
 pub use delta::{Basis, Comparison, Knowledge, TargetState, compare, lacks_the_proxy};
+pub use edge_rows::EdgeRows;
 pub use intake::{Intake, SpanRequest};
-pub use observation::{Observation, Refusal, Room, SERIES_PER_TARGET_MAX};
+pub use observation::{Observation, Refusal, Role, Room, SERIES_PER_TARGET_MAX};
 pub use writer::{WriteError, Writer, WriterHandle};

@@ -138,6 +138,8 @@ pub struct WriteBatch {
     /// By the door they came through.
     pub spans: Vec<(&'static str, Vec<Span>)>,
     pub blocks: Vec<BlockWrite>,
+    /// Samples that are counted already.
+    pub samples: Vec<SampleWrite>,
     /// What the dictionary has to know of the series of blocks of samples.
     pub series: Vec<SeriesRows>,
     /// Traffic that no target's counters told, by the start of the ten-second step that it belongs to.
@@ -153,7 +155,8 @@ impl WriteBatch {
     pub fn rows(&self) -> usize {
         let steps: usize = self.scrapes.iter().map(|scrape| scrape.added.len() + scrape.counters.len()).sum();
         let spans: usize = self.spans.iter().map(|(_, spans)| spans.len()).sum();
-        let scraped: usize = self.scrapes.iter().map(|scrape| scrape.samples.blocks.len() + scrape.samples.series.rows()).sum();
+        let samples = self.scrapes.iter().map(|scrape| &scrape.samples).chain(&self.samples);
+        let scraped: usize = samples.map(|samples| samples.blocks.len() + samples.series.rows()).sum();
         let series: usize = self.series.iter().map(SeriesRows::rows).sum();
         steps + spans + self.blocks.len() + self.added.len() + scraped + series
     }
@@ -163,9 +166,10 @@ impl WriteBatch {
     pub fn bytes(&self) -> usize {
         let steps: usize = self.scrapes.iter().map(|scrape| scrape.added.len() + scrape.counters.len()).sum();
         let spans = self.spans.iter().flat_map(|(_, spans)| spans).map(Span::bytes);
-        let scraped = self.scrapes.iter().flat_map(|scrape| &scrape.samples.blocks);
+        let samples = self.scrapes.iter().map(|scrape| &scrape.samples).chain(&self.samples);
+        let scraped = samples.clone().flat_map(|samples| &samples.blocks);
         let blocks = self.blocks.iter().map(|write| &write.block).chain(scraped).map(EncodedBlock::bytes);
-        let rows = self.scrapes.iter().map(|scrape| &scrape.samples.series).chain(&self.series).map(SeriesRows::bytes);
+        let rows = samples.map(|samples| &samples.series).chain(&self.series).map(SeriesRows::bytes);
         let blocks = blocks.chain(rows);
         (steps + self.added.len()) * STEP_BYTES + spans.sum::<usize>() + blocks.sum::<usize>()
     }

@@ -95,6 +95,7 @@ async fn attempt<D: Database>(
     let told = stored.iter().flat_map(|(_, scrape)| &scrape.added);
     writing.rollups(told.chain(fresh(group, repeated).flat_map(|batch| &batch.added))).await?;
     let scraped = stored.iter().map(|(_, scrape)| &scrape.samples);
+    let scraped = scraped.chain(fresh(group, repeated).flat_map(|batch| &batch.samples));
     let rows: Vec<&SeriesRows> =
         fresh(group, repeated).flat_map(|batch| &batch.series).chain(scraped.clone().map(|samples| &samples.series)).collect();
     series_dictionary::write::<D>(&mut *writing.transaction, &rows).await?;
@@ -127,7 +128,8 @@ async fn ensure_slices<D: Database>(
     for batch in fresh(group, repeated) {
         let steps = batch.scrapes.iter().flat_map(|scrape| &scrape.added).chain(&batch.added).map(|(t_s, _, _)| *t_s);
         needed.extend(steps.flat_map(|t_s| Family::ROLLUPS.map(|family| family.slice_at(t_s))));
-        let scraped = batch.scrapes.iter().flat_map(|scrape| &scrape.samples.blocks);
+        let scraped = batch.scrapes.iter().map(|scrape| &scrape.samples).chain(&batch.samples);
+        let scraped = scraped.flat_map(|samples| &samples.blocks);
         needed.extend(batch.blocks.iter().map(|write| &write.block).chain(scraped).map(EncodedBlock::slice));
     }
     for slice in needed {

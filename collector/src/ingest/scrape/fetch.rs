@@ -4,9 +4,7 @@ use http::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue};
 
 use super::ScrapeTarget;
 use super::client::{Answer, FetchError};
-
-/// Only the text format is offered: a proxy that is offered protobuf answers with it.
-const FORMATS: &str = "text/plain;version=0.0.4,text/plain;q=0.5";
+use crate::ingest::exposition;
 
 /// The answer of a target, within its time and its size.
 pub async fn fetch(target: &ScrapeTarget) -> Result<Answer, FetchError> {
@@ -15,7 +13,8 @@ pub async fn fetch(target: &ScrapeTarget) -> Result<Answer, FetchError> {
     }
     let timeout_s = target.timeout.as_secs_f64().to_string();
     let mut headers = HeaderMap::new();
-    headers.insert(ACCEPT, HeaderValue::from_static(FORMATS));
+    // No protobuf: a proxy that is offered it answers with it.
+    headers.insert(ACCEPT, HeaderValue::from_static(exposition::ACCEPT));
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
     if let Ok(value) = HeaderValue::try_from(timeout_s) {
         headers.insert(HeaderName::from_static("x-prometheus-scrape-timeout-seconds"), value);
