@@ -6,6 +6,7 @@
 pub mod graph;
 pub mod latency;
 pub mod params;
+pub mod promql;
 pub mod rounding;
 pub mod timeline;
 pub mod traces;

@@ -1,0 +1,132 @@
+//! A real Prometheus in a folder of its own, filled over remote write and asked over its API.
+
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue, StatusCode};
+use prost::Message;
+use serde_json::Value;
+use sidelight_collector::store::sample::SeriesSamples;
+
+use crate::support::running::{get, send};
+
+/// Samples of one request; Prometheus refuses bodies of many megabytes.
+const SAMPLES_PER_REQUEST: usize = 20_000;
+
+pub struct Prometheus {
+    process: Child,
+    pub address: SocketAddr,
+    _folder: tempfile::TempDir,
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct WriteRequest {
+    #[prost(message, repeated, tag = "1")]
+    timeseries: Vec<TimeSeries>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct TimeSeries {
+    #[prost(message, repeated, tag = "1")]
+    labels: Vec<Label>,
+    #[prost(message, repeated, tag = "2")]
+    samples: Vec<Sample>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Label {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(string, tag = "2")]
+    value: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Message)]
+struct Sample {
+    #[prost(double, tag = "1")]
+    value: f64,
+    #[prost(int64, tag = "2")]
+    t_ms: i64,
+}
+
+impl Prometheus {
+    pub async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("prometheus.yml"), "global: {}\n").unwrap();
+        // Taken and given back: Prometheus has to be told its port.
+        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let process = Command::new("prometheus")
+            .arg(format!("--config.file={}", folder.path().join("prometheus.yml").display()))
+            .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
+            .arg(format!("--web.listen-address={address}"))
+            .arg("--web.enable-remote-write-receiver")
+            .args(["--enable-feature=promql-negative-offset,promql-at-modifier", "--log.level=error"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("install Debian's package `prometheus`");
+        let prometheus = Self { process, address, _folder: folder };
+        for _ in 0..600 {
+            if std::net::TcpStream::connect(address).is_ok() && get(address, "/-/ready").await.0 == StatusCode::OK {
+                return prometheus;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("Prometheus does not become ready");
+    }
+
+    pub async fn fill(&self, series: &[SeriesSamples]) {
+        // By time: the head takes nothing that is much older than what it has.
+        let mut flat: Vec<(i64, usize, f64)> = Vec::new();
+        for (place, one) in series.iter().enumerate() {
+            flat.extend(one.samples.iter().map(|sample| (sample.t_ms, place, sample.value)));
+        }
+        flat.sort_by_key(|(t_ms, place, _)| (*t_ms, *place));
+        for chunk in flat.chunks(SAMPLES_PER_REQUEST) {
+            let timeseries = chunk.iter().map(|(t_ms, place, value)| TimeSeries {
+                labels: series[*place]
+                    .labels
+                    .iter()
+                    .map(|(name, value)| Label { name: name.to_string(), value: value.to_string() })
+                    .collect(),
+                samples: vec![Sample { value: *value, t_ms: *t_ms }],
+            });
+            let body = WriteRequest { timeseries: timeseries.collect() }.encode_to_vec();
+            let body = snap::raw::Encoder::new().compress_vec(&body).unwrap();
+            let mut headers = HeaderMap::new();
+            headers.insert("content-type", HeaderValue::from_static("application/x-protobuf"));
+            headers.insert("content-encoding", HeaderValue::from_static("snappy"));
+            headers.insert("x-prometheus-remote-write-version", HeaderValue::from_static("0.1.0"));
+            let (status, text) = send(self.address, "POST", "/api/v1/write", headers, body).await;
+            assert!(status.is_success(), "{status} {text}");
+        }
+    }
+
+    /// The answer's `data`, or its error type.
+    pub async fn ask(&self, path: &str, parameters: &[(&str, String)]) -> Result<Value, String> {
+        let form: Vec<String> = parameters.iter().map(|(name, value)| format!("{name}={}", escaped(value))).collect();
+        let mut headers = HeaderMap::new();
+        headers.insert("content-type", HeaderValue::from_static("application/x-www-form-urlencoded"));
+        let (_, text) = send(self.address, "POST", path, headers, form.join("&").into_bytes()).await;
+        let mut answer: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("no JSON: {text}"));
+        if answer["status"] == "success" {
+            Ok(answer["data"].take())
+        } else {
+            Err(format!("{}: {}", answer["errorType"].as_str().unwrap_or("?"), answer["error"].as_str().unwrap_or("?")))
+        }
+    }
+}
+
+fn escaped(text: &str) -> String {
+    text.bytes()
+        .map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
+}
