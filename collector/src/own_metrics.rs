@@ -13,7 +13,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::control::ControlMetrics;
 use crate::ingest::door::DoorMetrics;
-use crate::store::Counts;
+use crate::store::{Counts, Merged};
 
 /// Seconds; from a commit on a fast disk to one that a person notices.
 const BUCKETS: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 10.0];
@@ -21,6 +21,11 @@ const BUCKETS: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Outcome {
     outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Table {
+    table: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -46,6 +51,9 @@ pub struct OwnMetrics {
     store_out: Gauge,
     edges: Gauge,
     slices_dropped: Counter,
+    blocks_merged: Family<Table, Counter>,
+    blocks_corrupt: Gauge,
+    block_bytes: Family<Table, Gauge>,
     started_at: Gauge<f64, AtomicU64>,
     control: ControlMetrics,
     doors: DoorMetrics,
@@ -68,6 +76,9 @@ impl Default for OwnMetrics {
             store_out: Gauge::default(),
             edges: Gauge::default(),
             slices_dropped: Counter::default(),
+            blocks_merged: Family::default(),
+            blocks_corrupt: Gauge::default(),
+            block_bytes: Family::default(),
             started_at: Gauge::default(),
             control: ControlMetrics::default(),
             doors: DoorMetrics::default(),
@@ -113,6 +124,9 @@ impl OwnMetrics {
         registry.register("store_outage", "1 while the database is away, full or read-only", self.store_out.clone());
         registry.register("store_edges", "Edges in the dictionary", self.edges.clone());
         registry.register("store_slices_dropped", "Time slices dropped by retention", self.slices_dropped.clone());
+        registry.register("store_blocks_merged", "Small blocks that went into larger ones", self.blocks_merged.clone());
+        registry.register("store_blocks_corrupt", "Times that a block could not be read", self.blocks_corrupt.clone());
+        registry.register("store_block_bytes", "Bytes of the blocks of a signal", self.block_bytes.clone());
         self.control.register(registry);
         self.doors.register(registry);
         registry.register_with_unit("start_time", "When this process started", Unit::Seconds, self.started_at.clone());
@@ -178,6 +192,19 @@ impl OwnMetrics {
 
     pub fn edges(&self, count: usize) {
         self.edges.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    pub fn merged_blocks(&self, table: &'static str, merged: Merged) {
+        self.blocks_merged.get_or_create(&Table { table }).inc_by(merged.from as u64);
+    }
+
+    /// Since the start of the process.
+    pub fn corrupt_blocks(&self, count: u64) {
+        self.blocks_corrupt.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    pub fn block_bytes(&self, table: &'static str, bytes: u64) {
+        self.block_bytes.get_or_create(&Table { table }).set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
     pub fn dropped_slices(&self, count: usize) {

@@ -2,6 +2,7 @@
 
 mod doors;
 mod forgetting;
+mod merging;
 mod stores;
 mod targets;
 
@@ -27,6 +28,7 @@ use crate::ingest::zipkin::ZipkinDoor;
 use crate::own_metrics::OwnMetrics;
 use crate::pipeline::{Intake, Writer};
 use crate::settings::{AuthSettings, Settings, SettingsMistakes};
+use crate::store::span_block::SpanCompact;
 use crate::store::{Store, StoreError};
 use crate::web::auth::{Auth, TokenError};
 use crate::web::{HostPolicy, StatusFacts, WebParts};
@@ -159,6 +161,13 @@ impl Collector {
         tasks.extend([
             tokio::spawn(crate::web::serve(listeners.dashboard, crate::web::app(parts), stop.doors.clone())),
             tokio::spawn(crate::web::serve_over(zipkin_transport, listeners.zipkin, spans, stop.doors.clone())),
+            tokio::spawn(merging::run(
+                Arc::clone(&store),
+                vec![Arc::new(SpanCompact)],
+                settings.retention,
+                Arc::clone(&metrics),
+                stop.doors.clone(),
+            )),
             tokio::spawn(forgetting::run(Arc::clone(&store), settings.retention, Arc::clone(&metrics), stop.doors.clone())),
         ]);
         info!(?addresses, "ready");

@@ -10,6 +10,7 @@ pub mod admin;
 mod adopt;
 mod batch;
 mod block;
+mod block_compact;
 mod block_read;
 mod block_write;
 mod bulk;
@@ -29,6 +30,7 @@ mod postgres;
 mod read;
 mod retention;
 mod retention_clock;
+mod retention_size;
 pub mod revisions;
 pub mod sample;
 mod schema;
@@ -47,6 +49,7 @@ pub use batch::{BlockWrite, Counts, Delivery, Edge, SampleWrite, ScrapeBatch, St
 pub use block::{
     BlockHead, Compact, CorruptBlock, EncodedBlock, LEVEL_CORRUPT, LEVEL_DENSE, LEVEL_MERGED, LEVEL_WRITTEN, StoredBlock,
 };
+pub use block_compact::Merged;
 pub use block_read::Order;
 pub use edge::{EdgeFilter, EdgeLabels, in_namespaces};
 pub use leases::{Decide, LeaseChanges, LeaseView, LeasedTarget};
@@ -171,6 +174,15 @@ pub trait Store: Send + Sync + 'static {
 
     /// Times that a block could not be read since this process started.
     fn corrupt_blocks(&self) -> u64;
+
+    /// Merges some small blocks of a family, if any are worth it; `None` when there is nothing to do.
+    async fn merge_blocks(&self, how: &Arc<dyn Compact>, now_ms: i64) -> Result<Option<Merged>, StoreError>;
+
+    /// Drops what of the blocks is beyond the bytes that they may have, and returns the slices that went.
+    async fn shrink_blocks(&self, retention: &Retention) -> Result<Vec<Slice>, StoreError>;
+
+    /// Bytes of the blocks of each signal, as retention counts them.
+    async fn block_bytes(&self) -> Result<Vec<(Family, u64)>, StoreError>;
 
     /// Drops the slices that are older than they have to be kept, and returns them.
     async fn drop_old(&self, retention: &Retention, now_ms: i64) -> Result<Vec<Slice>, StoreError>;
@@ -321,6 +333,18 @@ impl<D: database::Database> Store for D {
 
     fn corrupt_blocks(&self) -> u64 {
         self.caches().corrupt_blocks()
+    }
+
+    async fn merge_blocks(&self, how: &Arc<dyn Compact>, now_ms: i64) -> Result<Option<Merged>, StoreError> {
+        block_compact::once(self, how, now_ms).await
+    }
+
+    async fn shrink_blocks(&self, retention: &Retention) -> Result<Vec<Slice>, StoreError> {
+        retention_size::shrink(self, retention).await
+    }
+
+    async fn block_bytes(&self) -> Result<Vec<(Family, u64)>, StoreError> {
+        retention_size::block_bytes(self).await
     }
 
     async fn drop_old(&self, retention: &Retention, now_ms: i64) -> Result<Vec<Slice>, StoreError> {

@@ -1,6 +1,6 @@
 //! What of the database is held in memory: the dictionaries, and which slices are known to exist.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
@@ -17,6 +17,8 @@ use super::{EdgeLabels, StoreError};
 pub(super) struct Caches {
     edges: Mutex<Edges>,
     slices: Mutex<HashSet<Slice>>,
+    /// Slices of which nothing is left to merge.
+    merged: Mutex<HashSet<Slice>>,
     names: Mutex<SpanNames>,
     newest_ms: AtomicI64,
     corrupt_blocks: AtomicU64,
@@ -135,6 +137,23 @@ impl Caches {
 
     pub fn forget_slice(&self, slice: Slice) {
         self.slices.lock().remove(&slice);
+        self.merged.lock().remove(&slice);
+    }
+
+    pub fn is_merged(&self, slice: Slice) -> bool {
+        self.merged.lock().contains(&slice)
+    }
+
+    pub fn set_merged(&self, slice: Slice) {
+        self.merged.lock().insert(slice);
+    }
+
+    /// Blocks were written to them.
+    pub fn set_unmerged(&self, slices: &BTreeSet<Slice>) {
+        let mut merged = self.merged.lock();
+        if !merged.is_empty() {
+            merged.retain(|slice| !slices.contains(slice));
+        }
     }
 
     pub fn service(&self, name: &str) -> Option<(i64, i64)> {

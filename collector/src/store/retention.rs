@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::StoreError;
 use super::database::Database;
 use super::sample::dictionary;
 use super::schema::{Family, Slice, drop_slice};
+use super::{StoreError, retention_size};
 
 /// How long each kind of data is kept. A slice goes when all of it is older.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,10 @@ pub struct Retention {
     pub spans: Duration,
     pub logs: Duration,
     pub samples: Duration,
+    /// Bytes of the blocks of each signal; the oldest go first. Checked as often as the times are.
+    pub spans_bytes: Option<u64>,
+    pub logs_bytes: Option<u64>,
+    pub samples_bytes: Option<u64>,
 }
 
 const DAY: u64 = 24 * 3600;
@@ -36,6 +40,9 @@ impl Default for Retention {
             spans: Duration::from_secs(7 * DAY),
             logs: Duration::from_secs(7 * DAY),
             samples: Duration::from_secs(15 * DAY),
+            spans_bytes: None,
+            logs_bytes: None,
+            samples_bytes: None,
         }
     }
 }
@@ -52,6 +59,17 @@ impl Retention {
             Family::SampleBlock => self.samples,
         }
     }
+
+    /// Bytes that a family may have; rollups have no limit but their time.
+    #[must_use]
+    pub fn max_bytes(&self, family: Family) -> Option<u64> {
+        match family {
+            Family::TenSeconds | Family::Minute | Family::Hour => None,
+            Family::SpanBlock => self.spans_bytes,
+            Family::LogBlock => self.logs_bytes,
+            Family::SampleBlock => self.samples_bytes,
+        }
+    }
 }
 
 /// How long a request is remembered for its retries.
@@ -65,6 +83,7 @@ pub(super) async fn drop_old<D: Database>(database: &D, retention: &Retention, n
         let before_s = (now_ms / 1000).saturating_sub(kept_s);
         dropped.extend(drop_family(database, family, before_s).await?);
     }
+    dropped.extend(retention_size::shrink(database, retention).await?);
     forget_targets(database, now_ms).await?;
     forget_deliveries(database, now_ms).await?;
     if dropped.iter().any(|slice| slice.family == Family::SampleBlock) {
@@ -74,21 +93,27 @@ pub(super) async fn drop_old<D: Database>(database: &D, retention: &Retention, n
     if dropped.iter().any(|slice| slice.family == Family::SpanBlock) {
         forget_names(database, now_ms, retention).await?;
     }
+    retention_size::give_back(database).await?;
     Ok(dropped)
 }
 
-/// One transaction per slice: in Postgres each drop locks the parent.
+/// In a transaction of its own: in Postgres each drop locks the parent.
+pub(super) async fn drop_one<D: Database>(database: &D, slice: Slice) -> Result<(), StoreError> {
+    // First from the cache: a writer that needs the slice after this makes it again.
+    database.caches().forget_slice(slice);
+    let mut transaction = database.begin().await?;
+    drop_slice(&mut *transaction, slice).await?;
+    transaction.commit().await?;
+    database.caches().forget_slice(slice);
+    Ok(())
+}
+
 async fn drop_family<D: Database>(database: &D, family: Family, before_s: i64) -> Result<Vec<Slice>, StoreError> {
     let sql = "SELECT from_s FROM slice WHERE family = $1 AND to_s <= $2 ORDER BY from_s";
     let rows = database.begin_read().await?.fetch(sql, vec![family.name().into(), before_s.into()]).await?;
     let slices: Vec<Slice> = rows.iter().map(|row| Slice { family, from_s: row.int(0) }).collect();
     for slice in &slices {
-        // First from the cache: a writer that needs the slice after this makes it again.
-        database.caches().forget_slice(*slice);
-        let mut transaction = database.begin().await?;
-        drop_slice(&mut *transaction, *slice).await?;
-        transaction.commit().await?;
-        database.caches().forget_slice(*slice);
+        drop_one(database, *slice).await?;
     }
     Ok(slices)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::SqlitePool;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
 use async_trait::async_trait;
 
@@ -62,7 +62,9 @@ impl Database for SqliteStore {
 impl SqliteStore {
     /// Opens or creates the file and brings its schema to this version.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
-        let store = Self::connect(path, options(path).create_if_missing(true)).await?;
+        // Incremental vacuum only has an effect on a file that is made now.
+        let making = options(path).create_if_missing(true).auto_vacuum(SqliteAutoVacuum::Incremental);
+        let store = Self::connect(path, making, options(path)).await?;
         let place = || path.display().to_string();
         MIGRATIONS.run(&store.writer).await.map_err(|source| migration::failed(place(), source))?;
         refresh_edges(&store, &mut *store.begin_read().await?).await?;
@@ -72,20 +74,20 @@ impl SqliteStore {
 
     /// Opens a file that has this version's schema, to work on it.
     pub(super) async fn open_as_is(path: &Path) -> Result<Self, StoreError> {
-        Self::connect(path, options(path)).await?.must_be_current(path).await
+        Self::connect(path, options(path), options(path)).await?.must_be_current(path).await
     }
 
     /// Opens a file that has this version's schema, and writes nothing to it.
     pub(super) async fn open_to_look(path: &Path) -> Result<Self, StoreError> {
         let options = SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT).read_only(true);
-        Self::connect(path, options).await?.must_be_current(path).await
+        Self::connect(path, options.clone(), options).await?.must_be_current(path).await
     }
 
-    async fn connect(path: &Path, options: SqliteConnectOptions) -> Result<Self, StoreError> {
+    async fn connect(path: &Path, writing: SqliteConnectOptions, reading: SqliteConnectOptions) -> Result<Self, StoreError> {
         let open = |source| StoreError::Open { place: path.display().to_string(), source };
-        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await.map_err(open)?;
+        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(writing).await.map_err(open)?;
         // Not connected yet: there may be nothing to read.
-        let readers = SqlitePoolOptions::new().max_connections(READERS_MAX).connect_lazy_with(options.read_only(true));
+        let readers = SqlitePoolOptions::new().max_connections(READERS_MAX).connect_lazy_with(reading.read_only(true));
         Ok(Self { writer, readers, caches: Arc::default() })
     }
 

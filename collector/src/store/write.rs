@@ -38,8 +38,9 @@ pub(super) async fn write<D: Database>(database: &D, group: &Arc<Vec<WriteBatch>
     loop {
         // Before the transaction, in which everybody else who writes would wait for it.
         let spans = span_write::blocks(group, &repeated).await?;
-        ensure_slices(database, group, &repeated, &spans).await?;
+        let slices = ensure_slices(database, group, &repeated, &spans).await?;
         if let Some(reports) = attempt(database, group, &repeated, &spans).await? {
+            database.caches().set_unmerged(&slices);
             return Ok(reports);
         }
         // Each turn finds some, so there are as many turns as batches at most.
@@ -117,13 +118,13 @@ async fn attempt<D: Database>(
     Ok(Some(reports))
 }
 
-/// Makes the slices that the group needs.
+/// Makes the slices that the group needs, and returns them.
 async fn ensure_slices<D: Database>(
     database: &D,
     group: &[WriteBatch],
     repeated: &HashSet<usize>,
     spans: &[(EncodedBlock, Names)],
-) -> Result<(), StoreError> {
+) -> Result<BTreeSet<Slice>, StoreError> {
     let mut needed: BTreeSet<Slice> = spans.iter().map(|(block, _)| block.slice()).collect();
     for batch in fresh(group, repeated) {
         let steps = batch.scrapes.iter().flat_map(|scrape| &scrape.added).chain(&batch.added).map(|(t_s, _, _)| *t_s);
@@ -132,12 +133,12 @@ async fn ensure_slices<D: Database>(
         let scraped = scraped.flat_map(|samples| &samples.blocks);
         needed.extend(batch.blocks.iter().map(|write| &write.block).chain(scraped).map(EncodedBlock::slice));
     }
-    for slice in needed {
-        if !database.caches().has_slice(slice) {
-            create_slice(database, slice).await?;
+    for slice in &needed {
+        if !database.caches().has_slice(*slice) {
+            create_slice(database, *slice).await?;
         }
     }
-    Ok(())
+    Ok(needed)
 }
 
 fn remember<D: Database>(database: &D, learnt: Learnt, generation: Option<i64>, stored: &[(i64, &ScrapeBatch)]) {

@@ -74,6 +74,21 @@ pub struct CollectorArgs {
     /// How long spans are kept: 12h, 7d
     #[arg(long, env = "SIDELIGHT_KEEP_SPANS", default_value = "7d", value_parser = parse_interval, value_name = "TIME")]
     pub keep_spans: Duration,
+    /// How long log records are kept: 12h, 7d
+    #[arg(long, env = "SIDELIGHT_KEEP_LOGS", default_value = "7d", value_parser = parse_interval, value_name = "TIME")]
+    pub keep_logs: Duration,
+    /// How long samples are kept: 12h, 15d
+    #[arg(long, env = "SIDELIGHT_KEEP_SAMPLES", default_value = "15d", value_parser = parse_interval, value_name = "TIME")]
+    pub keep_samples: Duration,
+    /// Most bytes of spans, the oldest go first: 500MB, 20GB [default: no limit]
+    #[arg(long, env = "SIDELIGHT_MAX_SIZE_SPANS", value_parser = parse_size, value_name = "SIZE")]
+    pub max_size_spans: Option<u64>,
+    /// Most bytes of log records, the oldest go first [default: no limit]
+    #[arg(long, env = "SIDELIGHT_MAX_SIZE_LOGS", value_parser = parse_size, value_name = "SIZE")]
+    pub max_size_logs: Option<u64>,
+    /// Most bytes of samples, the oldest go first [default: no limit]
+    #[arg(long, env = "SIDELIGHT_MAX_SIZE_SAMPLES", value_parser = parse_size, value_name = "SIZE")]
+    pub max_size_samples: Option<u64>,
     #[command(flatten)]
     pub doors: DoorArgs,
     #[command(flatten)]
@@ -158,13 +173,25 @@ impl CollectorArgs {
             scrape_config: self.scrape_config.clone(),
             scrape_http_sd: self.scrape_http_sd.clone(),
             trace_sampling_percent: self.trace_sampling,
-            retention: Retention { spans: self.keep_spans, ..Retention::default() },
+            retention: self.retention(),
             ..Settings::new(database)
         };
         if let Err(SettingsMistakes(more)) = settings.validate() {
             mistakes.extend(more);
         }
         if mistakes.is_empty() { Ok(settings) } else { Err(Exit::Settings(mistakes)) }
+    }
+
+    fn retention(&self) -> Retention {
+        Retention {
+            spans: self.keep_spans,
+            logs: self.keep_logs,
+            samples: self.keep_samples,
+            spans_bytes: self.max_size_spans,
+            logs_bytes: self.max_size_logs,
+            samples_bytes: self.max_size_samples,
+            ..Retention::default()
+        }
     }
 
     fn folder(&self, env: impl Fn(&str) -> Option<PathBuf>) -> Result<PathBuf, String> {
@@ -206,6 +233,16 @@ impl LaterArgs {
     }
 }
 
+/// `500MB`, `20GB`, or bytes without a unit.
+fn parse_size(text: &str) -> Result<u64, String> {
+    let units = [("kB", 1_000), ("MB", 1_000_000), ("GB", 1_000_000_000), ("TB", 1_000_000_000_000), ("", 1)];
+    let bytes = units.iter().find_map(|(unit, factor)| {
+        let number: u64 = text.strip_suffix(unit)?.trim_end().parse().ok()?;
+        number.checked_mul(*factor)
+    });
+    bytes.filter(|bytes| *bytes > 0).ok_or_else(|| format!("`{text}` is no size, such as 500MB or 20GB"))
+}
+
 fn parse_interval(text: &str) -> Result<Duration, String> {
     match text.strip_suffix("ms").map(str::parse) {
         Some(Ok(milliseconds)) => Ok(Duration::from_millis(milliseconds)),
@@ -237,6 +274,16 @@ mod tests {
         assert_eq!(mistakes.len(), 4, "{mistakes:?}");
         assert_eq!(mistakes[0], "--export-otlp is not built yet; spans can be read through Zipkin's API");
         assert_eq!(mistakes[1], "there is no HOME to keep the data in; name a folder with --data");
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!(parse_size("500MB"), Ok(500_000_000));
+        assert_eq!(parse_size("2 TB"), Ok(2_000_000_000_000));
+        assert_eq!(parse_size("1024"), Ok(1024));
+        for bad in ["", "0", "MB", "1.5GB", "-1", "18446744073709551615GB"] {
+            assert!(parse_size(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]
