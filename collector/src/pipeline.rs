@@ -10,6 +10,6 @@ mod writer;
 
 pub use delta::{Basis, Comparison, Knowledge, TargetState, compare, lacks_the_proxy};
 pub use edge_rows::EdgeRows;
-pub use intake::{Intake, SpanRequest};
+pub use intake::{Intake, LogRequest, SpanRequest};
 pub use observation::{Observation, Refusal, Role, Room, SERIES_PER_TARGET_MAX};
 pub use writer::{WriteError, Writer, WriterHandle};

@@ -7,17 +7,31 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::{WriteError, WriterHandle};
-use crate::store::{Counts, Delivery, Span, WriteBatch, WriteReport};
+use crate::store::log::{FinishedLogs, LEVEL_QUICK, LogBlockBuilder, LogRecord};
+use crate::store::{BlockWrite, Counts, Delivery, EncodedBlock, Family, Span, WriteBatch, WriteReport};
 
 /// How often counts without a batch are written.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
 /// Longest wait for them when somebody asks what came in.
 const FLUSH_WAIT: Duration = Duration::from_secs(2);
 
+/// Shards of a cluster's machines.
+const SHARDS_MASK: i64 = 15;
+const SPANS: &str = "spans";
+const LOGS: &str = "logs";
+
 /// The spans of one request, judged and counted by the door that they came through.
 pub struct SpanRequest {
     pub door: &'static str,
     pub spans: Vec<Span>,
+    pub counts: Counts,
+    pub delivery: Delivery,
+}
+
+/// The log records of one request.
+pub struct LogRequest {
+    pub door: &'static str,
+    pub records: Vec<LogRecord>,
     pub counts: Counts,
     pub delivery: Delivery,
 }
@@ -51,7 +65,30 @@ impl Intake {
         let items = spans.len() as u64;
         let delivery = Some(delivery).filter(|_| items > 0);
         let spans = if items == 0 { Vec::new() } else { vec![(door, spans)] };
-        self.deliver(door, "spans", items, WriteBatch { spans, counts, delivery, ..WriteBatch::default() }).await
+        self.deliver(door, SPANS, items, WriteBatch { spans, counts, delivery, ..WriteBatch::default() }).await
+    }
+
+    /// Stores the log records of one request, once however often it is sent; counted as spans are.
+    ///
+    /// # Errors
+    /// As [`Self::spans`].
+    pub async fn logs(&self, request: LogRequest) -> Result<WriteReport, WriteError> {
+        let LogRequest { door, records, mut counts, delivery } = request;
+        let items = records.len() as u64;
+        if items == 0 {
+            return self.deliver(door, LOGS, 0, WriteBatch { counts, ..WriteBatch::default() }).await;
+        }
+        let blocks = match tokio::task::spawn_blocking(move || log_blocks(&records)).await.map_err(std::io::Error::other) {
+            Ok(Ok(blocks)) => blocks,
+            Ok(Err(error)) | Err(error) => {
+                tracing::error!(%error, "log records could not be made into a block");
+                counts.refuse(door, LOGS, "uncompressed", items);
+                Vec::new()
+            }
+        };
+        let blocks = blocks.into_iter().map(|block| BlockWrite { door, signal: LOGS, block }).collect();
+        let batch = WriteBatch { blocks, counts, delivery: Some(delivery), ..WriteBatch::default() };
+        self.deliver(door, LOGS, items, batch).await
     }
 
     /// Hands a batch over. When it is refused as a whole, its counts are kept, and its items counted as refused.
@@ -95,6 +132,30 @@ impl Intake {
         }
         self.flush().await;
     }
+}
+
+/// Blocks of the records of one request.
+fn log_blocks(records: &[LogRecord]) -> std::io::Result<Vec<EncodedBlock>> {
+    let mut blocks = Vec::new();
+    let mut builder = LogBlockBuilder::new();
+    for record in records {
+        builder.push(record);
+        if builder.is_full() {
+            blocks.extend(builder.finish(LEVEL_QUICK)?);
+            builder = LogBlockBuilder::new();
+        }
+    }
+    if !builder.is_empty() {
+        blocks.extend(builder.finish(LEVEL_QUICK)?);
+    }
+    Ok(blocks.into_iter().map(encoded).collect())
+}
+
+fn encoded(logs: FinishedLogs) -> EncodedBlock {
+    // Any row may lie anywhere: the lowest bits of the first time spread them well enough.
+    let shard = logs.from_us & SHARDS_MASK;
+    let FinishedLogs { slice_s, from_us, to_us, items, summary, data } = logs;
+    EncodedBlock { family: Family::LogBlock, slice_s, shard, from_us, to_us, items, summary, data }
 }
 
 /// The word of `GET /api/ingest`.

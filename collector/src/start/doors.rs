@@ -70,7 +70,7 @@ impl Doors {
 
     fn otlp(&self, name: &'static str) -> OtlpDoor {
         let door = Door::new(name, self.settings.doors.limits.clone(), self.intake.clone(), self.metrics.clone());
-        OtlpDoor::new(door, self.security.clone(), self.settings.retention.spans)
+        OtlpDoor::new(door, self.security.clone(), self.settings.retention)
     }
 
     pub fn transport(&self, security: &DoorSecurity, door: &'static str) -> Transport {

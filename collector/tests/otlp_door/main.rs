@@ -4,8 +4,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bad_input;
+mod envoy;
 mod exporter;
 mod guarded;
+mod logs;
 mod spans;
 
 use std::io::Write;
@@ -20,9 +23,15 @@ use support::place::Place;
 use support::running::{accounted, counts, get, send, settings};
 use tonic::codec::CompressionEncoding;
 
+use crate::logs::log_records_are_stored_once_and_judged_one_by_one;
 use crate::spans::{export, hex, span};
 
-on_both!(a_trace_over_grpc_comes_back_and_a_retry_adds_nothing, http_takes_every_encoding, bad_spans_are_refused_one_by_one,);
+on_both!(
+    a_trace_over_grpc_comes_back_and_a_retry_adds_nothing,
+    bad_spans_are_refused_one_by_one,
+    http_takes_every_encoding,
+    log_records_are_stored_once_and_judged_one_by_one,
+);
 
 async fn client(collector: &Collector) -> TraceServiceClient<tonic::transport::Channel> {
     let address = collector.addresses().otlp_grpc.unwrap();

@@ -11,7 +11,7 @@ pub fn now_ns() -> u64 {
     sidelight_collector::clock::now_ms() as u64 * 1_000_000
 }
 
-fn attribute(key: &str, value: &str) -> KeyValue {
+pub fn attribute(key: &str, value: &str) -> KeyValue {
     let value = Some(AnyValue { value: Some(Value::StringValue(value.to_owned())) });
     KeyValue { key: key.to_owned(), value, ..KeyValue::default() }
 }

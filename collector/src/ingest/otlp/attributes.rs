@@ -5,7 +5,7 @@ use std::sync::Arc;
 use opentelemetry_proto::tonic::common::v1::AnyValue;
 use prost::Message;
 
-use crate::ingest::door::{NAME_BYTES_MAX, Reason, VALUE_BYTES_MAX, cut};
+use crate::ingest::door::{Judged, NAME_BYTES_MAX, Reason, VALUE_BYTES_MAX, cut};
 use crate::ingest::intern::Interner;
 use crate::ingest::wire::{Fields, WireError};
 use crate::store::{AttributeValue, Attributes};
@@ -27,6 +27,19 @@ impl From<WireError> for Fault {
     fn from(error: WireError) -> Self {
         Self::Wire(error)
     }
+}
+
+/// A fault of an item stays with it; one of the message does not.
+///
+/// # Errors
+/// When it is one of the message.
+pub fn judge<T>(read: Result<T, Fault>, judged: &mut Judged<T>) -> Result<(), WireError> {
+    match read {
+        Ok(item) => judged.items.push(item),
+        Err(Fault::Item(reason)) => judged.refuse(reason),
+        Err(Fault::Wire(error)) => return Err(error),
+    }
+    Ok(())
 }
 
 /// Texts of a message must be UTF-8.

@@ -1,5 +1,6 @@
 //! Spans as other programs write them, and the generated types as the judge of how they are read.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -12,6 +13,8 @@ use proptest::prelude::*;
 use prost::Message;
 
 use super::*;
+use crate::ingest::door::Reason;
+use crate::store::{AttributeValue, Attributes, Resource, Scope};
 
 const NOW_MS: i64 = 1_795_416_100_321;
 const START_NS: u64 = 1_795_416_100_000_000_123;
