@@ -102,14 +102,19 @@ impl Intake {
         let waiting = std::mem::take(&mut *self.unwritten.lock());
         let counts = batch.counts.clone();
         batch.counts.merge(&waiting);
-        let result = self.writer.deliver(batch).await;
-        if let Err(error) = &result {
-            let mut unwritten = self.unwritten.lock();
-            unwritten.merge(&waiting);
-            unwritten.merge(&counts);
-            unwritten.refuse(door, signal, reason(error), items);
-        }
-        result
+        let this = self.clone();
+        // A task of its own: a client that hangs up before the answer must not take the counts with it.
+        let delivering = tokio::spawn(async move {
+            let result = this.writer.deliver(batch).await;
+            if let Err(error) = &result {
+                let mut unwritten = this.unwritten.lock();
+                unwritten.merge(&waiting);
+                unwritten.merge(&counts);
+                unwritten.refuse(door, signal, reason(error), items);
+            }
+            result
+        });
+        delivering.await.unwrap_or(Err(WriteError::Closed))
     }
 
     /// Writes the counts that wait, unless the writer is behind.
@@ -118,11 +123,14 @@ impl Intake {
         if waiting.0.is_empty() {
             return;
         }
-        let written = tokio::time::timeout(FLUSH_WAIT, self.writer.counts(waiting.clone())).await;
-        // After a time-out they are in the writer's queue.
-        if let Ok(Err(_)) = written {
-            self.note(&waiting);
-        }
+        let this = self.clone();
+        // Nobody waits long, but what is refused after that waits for the next time all the same.
+        let writing = tokio::spawn(async move {
+            if this.writer.counts(waiting.clone()).await.is_err() {
+                this.note(&waiting);
+            }
+        });
+        let _ = tokio::time::timeout(FLUSH_WAIT, writing).await;
     }
 
     /// Writes counts now and then, and what is left at the end.

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use self::outage::Outage;
+use self::outage::{Outage, Past};
 
 use crate::own_metrics::OwnMetrics;
 use crate::store::{Counts, ScrapeBatch, Span, Store, StoreError, WriteBatch, WriteReport};
@@ -81,6 +81,7 @@ pub struct Writer {
     requests: mpsc::Receiver<Request>,
     metrics: Arc<OwnMetrics>,
     outage: Option<Outage>,
+    past: Past,
 }
 
 impl WriterHandle {
@@ -161,7 +162,10 @@ impl Writer {
     #[must_use]
     pub fn new(store: Arc<dyn Store>, metrics: Arc<OwnMetrics>) -> (Self, WriterHandle) {
         let (sender, requests) = mpsc::channel(QUEUE_MAX);
-        (Self { store, requests, metrics, outage: None }, WriterHandle { requests: sender, waiting_bytes: Arc::default() })
+        (
+            Self { store, requests, metrics, outage: None, past: Past::default() },
+            WriterHandle { requests: sender, waiting_bytes: Arc::default() },
+        )
     }
 
     /// Writes until `stop`, or until every handle is gone, and then what still waits.
@@ -201,7 +205,7 @@ impl Writer {
             Ok(reports) => group.waiters.into_iter().zip(reports).for_each(|(waiter, report)| drop(waiter.send(Ok(report)))),
             Err(error) if error.is_outage() => {
                 self.metrics.store_is_out(true);
-                self.outage.insert(Outage::begin(Arc::new(error))).refuse(group.waiters);
+                self.outage.insert(Outage::begin(Arc::new(error), &mut self.past)).refuse(group.waiters);
             }
             Err(error) if batches.len() == 1 => {
                 let error = Arc::new(error);
@@ -228,7 +232,8 @@ impl Writer {
             match self.write(Arc::clone(batches), rows).await {
                 // What may have been stored is not sent again from here: the next try could not tell.
                 Err(error @ StoreError::Unknown { .. }) => return Err(error),
-                Err(error) if error.is_outage() && began.elapsed() + pause < RETRY_TIME_MAX => {
+                // Soon after an outage the next one is no surprise, and nobody waits for its end.
+                Err(error) if error.is_outage() && self.past.is_quiet() && began.elapsed() + pause < RETRY_TIME_MAX => {
                     debug!(%error, "not stored; trying again");
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(RETRY_PAUSE_MAX);
@@ -243,11 +248,11 @@ impl Writer {
         let Some(outage) = &mut self.outage else { return };
         match result {
             Ok(()) => {
-                outage.end();
+                outage.end(&mut self.past);
                 self.metrics.store_is_out(false);
                 self.outage = None;
             }
-            Err(error) => outage.go_on(error),
+            Err(error) => outage.go_on(error, &mut self.past),
         }
     }
 

@@ -143,15 +143,20 @@ pub(super) async fn in_time<T>(
 /// Not on sqlx's own transaction: a connection on which somebody gave up waiting would go back to the pool by way of a
 /// ping without a limit, and a database that hangs would take one place after the other.
 macro_rules! impl_transaction {
-    ($Name:ident, $Db:ty, $limit:expr) => {
-        pub(super) struct $Name(Option<sqlx::pool::PoolConnection<$Db>>);
+    ($Name:ident, $Db:ty) => {
+        /// The connection, and how long a statement on it may take.
+        pub(super) struct $Name(Option<sqlx::pool::PoolConnection<$Db>>, Option<std::time::Duration>);
 
         impl $Name {
-            async fn begin(pool: &sqlx::Pool<$Db>, statement: &'static str) -> Result<Self, StoreError> {
+            async fn begin(
+                pool: &sqlx::Pool<$Db>,
+                statement: &'static str,
+                limit: Option<std::time::Duration>,
+            ) -> Result<Self, StoreError> {
                 // Made before the statement is sent: whoever stops waiting for it leaves no open transaction behind.
-                let mut transaction = Self(Some(pool.acquire().await?));
+                let mut transaction = Self(Some(pool.acquire().await?), limit);
                 let begun = sqlx::raw_sql(statement).execute(transaction.connection()?);
-                crate::store::database::in_time($limit, begun).await?;
+                crate::store::database::in_time(limit, begun).await?;
                 Ok(transaction)
             }
 
@@ -202,8 +207,9 @@ macro_rules! impl_transaction {
         #[async_trait::async_trait]
         impl crate::store::database::Transaction for $Name {
             async fn execute(&mut self, sql: &str, values: Vec<crate::store::database::Value>) -> Result<u64, StoreError> {
+                let limit = self.1;
                 let changed = Self::query(sql, values).execute(self.connection()?);
-                Ok(crate::store::database::in_time($limit, changed).await?.rows_affected())
+                Ok(crate::store::database::in_time(limit, changed).await?.rows_affected())
             }
 
             async fn fetch(
@@ -211,8 +217,9 @@ macro_rules! impl_transaction {
                 sql: &str,
                 values: Vec<crate::store::database::Value>,
             ) -> Result<Vec<crate::store::database::Row>, StoreError> {
+                let limit = self.1;
                 let rows = Self::query(sql, values).fetch_all(self.connection()?);
-                crate::store::database::in_time($limit, rows).await?.iter().map(crate::store::database::decode).collect()
+                crate::store::database::in_time(limit, rows).await?.iter().map(crate::store::database::decode).collect()
             }
 
             fn stream<'a>(
@@ -229,8 +236,9 @@ macro_rules! impl_transaction {
             }
 
             async fn commit(mut self: Box<Self>) -> Result<(), StoreError> {
+                let limit = self.1;
                 let committed = sqlx::raw_sql("COMMIT").execute(self.connection()?);
-                crate::store::database::in_time($limit, committed).await?;
+                crate::store::database::in_time(limit, committed).await?;
                 // Back to the pool: there is nothing left to roll back.
                 drop(self.0.take());
                 Ok(())

@@ -22,9 +22,10 @@ const APPLICATION: &str = "sidelight";
 const CONNECTIONS_MAX: u32 = 8;
 /// How long a query waits for a connection: for a free one, or for a database that is away.
 const ACQUIRE_TIME_MAX: Duration = Duration::from_secs(5);
-/// How long one statement may take before the database counts as silent. The longest are a query over a year of rollups,
-/// and a write that waits for its turn behind another collector's.
-const STATEMENT_TIME_MAX: Duration = Duration::from_secs(30);
+/// How long one statement of a query may take before the database counts as silent: a year of rollups takes seconds.
+const READ_TIME_MAX: Duration = Duration::from_secs(30);
+/// The same of a write, for which somebody at a door waits; the longest wait for their turn behind another collector's.
+const WRITE_TIME_MAX: Duration = Duration::from_secs(8);
 
 /// Migrations of `migrations/postgres`.
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations/postgres");
@@ -36,7 +37,7 @@ pub struct PgStore {
     caches: Arc<Caches>,
 }
 
-impl_transaction!(PgTransaction, sqlx::Postgres, Some(STATEMENT_TIME_MAX));
+impl_transaction!(PgTransaction, sqlx::Postgres);
 
 #[async_trait]
 impl Database for PgStore {
@@ -47,12 +48,12 @@ impl Database for PgStore {
     }
 
     async fn begin(&self) -> Result<Box<dyn Transaction>, StoreError> {
-        Ok(Box::new(PgTransaction::begin(&self.pool, "BEGIN").await?))
+        Ok(Box::new(PgTransaction::begin(&self.pool, "BEGIN", Some(WRITE_TIME_MAX)).await?))
     }
 
     async fn begin_read(&self) -> Result<Box<dyn Transaction>, StoreError> {
         let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-        Ok(Box::new(PgTransaction::begin(&self.pool, begin).await?))
+        Ok(Box::new(PgTransaction::begin(&self.pool, begin, Some(READ_TIME_MAX)).await?))
     }
 
     async fn close_pools(&self) {

@@ -34,7 +34,7 @@ pub struct SqliteStore {
 }
 
 // A local file answers: with an error, or when the writer of another process is done.
-impl_transaction!(SqliteTransaction, sqlx::Sqlite, None);
+impl_transaction!(SqliteTransaction, sqlx::Sqlite);
 
 #[async_trait]
 impl Database for SqliteStore {
@@ -46,11 +46,11 @@ impl Database for SqliteStore {
 
     async fn begin(&self) -> Result<Box<dyn Transaction>, StoreError> {
         // Immediate: a deferred transaction that turns from reading to writing can be refused halfway.
-        Ok(Box::new(SqliteTransaction::begin(&self.writer, "BEGIN IMMEDIATE").await?))
+        Ok(Box::new(SqliteTransaction::begin(&self.writer, "BEGIN IMMEDIATE", None).await?))
     }
 
     async fn begin_read(&self) -> Result<Box<dyn Transaction>, StoreError> {
-        Ok(Box::new(SqliteTransaction::begin(&self.readers, "BEGIN").await?))
+        Ok(Box::new(SqliteTransaction::begin(&self.readers, "BEGIN", None).await?))
     }
 
     async fn close_pools(&self) {

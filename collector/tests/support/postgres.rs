@@ -89,7 +89,7 @@ fn start() -> Server {
 const WATCHER: &str =
     r#"folder=$1; shift; "$@" </dev/null & server=$!; cat >/dev/null; kill -INT $server; wait $server; rm -rf "$folder""#;
 
-fn binaries() -> PathBuf {
+pub fn binaries() -> PathBuf {
     let mut versions: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
         .into_iter()
         .flatten()
@@ -110,7 +110,7 @@ fn id(arguments: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-fn command_line(program: &Path) -> Vec<String> {
+pub fn command_line(program: &Path) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     if is_root() {
         words.extend(["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"].map(str::to_owned));
@@ -119,14 +119,14 @@ fn command_line(program: &Path) -> Vec<String> {
     words
 }
 
-fn as_postgres(program: &Path) -> Command {
+pub fn as_postgres(program: &Path) -> Command {
     let words = command_line(program);
     let mut command = Command::new(&words[0]);
     command.args(&words[1..]);
     command
 }
 
-fn give_to_postgres(folder: &Path) {
+pub fn give_to_postgres(folder: &Path) {
     if is_root() {
         let number = |argument| id(&[argument, "postgres"]).parse::<u32>().ok();
         std::os::unix::fs::chown(folder, number("-u"), number("-g")).unwrap();

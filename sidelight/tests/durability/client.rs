@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, StatusCode};
+use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -16,9 +16,13 @@ use serde_json::{Value, json};
 
 use crate::random::Random;
 
+/// Answers that asked to try again, of all clients.
+pub static REFUSED: AtomicU64 = AtomicU64::new(0);
+
 /// An answer takes no longer, but from a collector that hangs.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
-const PAUSE: Duration = Duration::from_millis(10);
+/// A client that is told to wait a second asks sooner here.
+const PAUSE: Duration = Duration::from_millis(20);
 
 static CLIENT: LazyLock<Client<HttpConnector, Full<Bytes>>> =
     LazyLock::new(|| Client::builder(TokioExecutor::new()).pool_idle_timeout(Duration::from_millis(500)).build_http());
@@ -73,6 +77,7 @@ pub async fn send_spans(address: Ipv4Addr, numbers: Arc<Numbers>, random: Arc<Ra
                     break;
                 }
                 Some((status, answer)) => {
+                    REFUSED.fetch_add(1, Ordering::Relaxed);
                     let is_retryable = matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
                     assert!(is_retryable, "{status}: {}", String::from_utf8_lossy(&answer));
                 }
@@ -103,9 +108,13 @@ pub async fn post(address: Ipv4Addr, port: u16, path: &str, body: Bytes) -> Opti
 
 /// `None` when the answer broke off, or never came.
 async fn send(request: Request<Full<Bytes>>) -> Option<(StatusCode, Bytes)> {
+    let is_door = request.method() == Method::POST;
     let answer = async {
         let response = CLIENT.request(request).await.ok()?;
         let status = response.status();
+        let says_when = response.headers().contains_key("retry-after");
+        let must_say = status == StatusCode::TOO_MANY_REQUESTS || (status == StatusCode::SERVICE_UNAVAILABLE && is_door);
+        assert!(says_when || !must_say, "{status} without Retry-After");
         Some((status, response.into_body().collect().await.ok()?.to_bytes()))
     };
     tokio::time::timeout(ANSWER_LIMIT, answer).await.ok().flatten()

@@ -111,6 +111,10 @@ impl Running {
         matches!(get(self.address, "/readyz").await, Some((StatusCode::OK, _)))
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// As `kill -9` does: no farewell, no last word to the database.
     pub fn kill(mut self) {
         self.child.kill().unwrap();

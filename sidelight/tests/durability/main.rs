@@ -7,9 +7,12 @@
 mod client;
 mod collector;
 mod kills;
+mod outages;
 #[path = "../../../collector/tests/support/postgres.rs"]
 #[allow(dead_code)]
 mod postgres;
 mod proxy;
 mod random;
+mod server;
 mod verdict;
+mod wire;

@@ -192,6 +192,8 @@ impl From<WriteError> for Refusal {
         match error {
             WriteError::Busy => Self::busy("too much waits to be written; try again"),
             WriteError::Closed => Self::unavailable(error.to_string()),
+            // The writer tells of an outage, once and not for each request.
+            WriteError::Store(source) if source.is_outage() => Self::unavailable("the database takes no writes now; try again"),
             WriteError::Store(source) => {
                 tracing::warn!(error = &*source as &dyn std::error::Error, "a request was not stored");
                 Self::unavailable("the database did not take the request; try again")

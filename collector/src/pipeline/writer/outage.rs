@@ -21,15 +21,44 @@ pub(super) struct Outage {
     since: Instant,
     next_try: Instant,
     pause: Duration,
-    told_at: Instant,
     refused: u64,
 }
 
+/// What is remembered of outages that are over: a disk that is nearly full takes a little now and then.
+#[derive(Default)]
+pub(super) struct Past {
+    told_at: Option<Instant>,
+    ended_at: Option<Instant>,
+}
+
+impl Past {
+    /// Whether something may be said about outages; it then was.
+    fn may_tell(&mut self) -> bool {
+        let may = self.told_at.is_none_or(|at| at.elapsed() >= LOG_INTERVAL);
+        if may {
+            self.told_at = Some(Instant::now());
+        }
+        may
+    }
+
+    /// Whether the last outage is over for good, as far as can be told.
+    pub fn is_quiet(&self) -> bool {
+        self.ended_at.is_none_or(|at| at.elapsed() >= LOG_INTERVAL)
+    }
+
+    fn ended(&mut self) {
+        self.ended_at = Some(Instant::now());
+    }
+}
+
 impl Outage {
-    pub fn begin(error: Arc<StoreError>) -> Self {
+    pub fn begin(error: Arc<StoreError>, past: &mut Past) -> Self {
         let now = Instant::now();
-        warn!(error = &*error as &dyn Error, "the database takes no writes; everything is refused as retryable until it does");
-        Self { error, since: now, next_try: now + PAUSE_MIN, pause: PAUSE_MIN, told_at: now, refused: 0 }
+        if past.may_tell() {
+            let error = &*error as &dyn Error;
+            warn!(error, "the database takes no writes; everything is refused as retryable until it does");
+        }
+        Self { error, since: now, next_try: now + PAUSE_MIN, pause: PAUSE_MIN, refused: 0 }
     }
 
     /// Never while there is no outage.
@@ -45,19 +74,23 @@ impl Outage {
         waiters.into_iter().for_each(|waiter| drop(waiter.send(Err(Arc::clone(&self.error)))));
     }
 
-    pub fn go_on(&mut self, error: StoreError) {
+    pub fn go_on(&mut self, error: StoreError, past: &mut Past) {
         self.error = Arc::new(error);
         self.pause = (self.pause * 2).min(PAUSE_MAX);
         self.next_try = Instant::now() + self.pause;
-        if self.told_at.elapsed() >= LOG_INTERVAL {
-            self.told_at = Instant::now();
+        if past.may_tell() {
             let since_s = self.since.elapsed().as_secs();
             let (error, refused) = (&*self.error as &dyn Error, self.refused);
             warn!(error, since_s, refused, "the database still takes no writes");
         }
     }
 
-    pub fn end(&self) {
+    pub fn end(&self, past: &mut Past) {
+        let was_quiet = past.is_quiet();
+        past.ended();
+        if !was_quiet {
+            return;
+        }
         let (after_ms, refused) = (self.since.elapsed().as_millis(), self.refused);
         info!(after_ms, refused, "the database takes writes again");
     }
