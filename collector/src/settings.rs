@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::ingest::door::DoorSettings;
 use crate::ingest::scrape;
 use crate::ingest::scrape::config::{ScrapeConfigError, is_url};
-use crate::store::{Family, Retention};
+use crate::store::{CONNECTIONS_DEFAULT, CONNECTIONS_MAX, CONNECTIONS_MIN, Family, Retention};
 use crate::web::auth::Token;
 
 /// Shortest time between two scrapes of a target: each is a transaction.
@@ -31,6 +31,8 @@ pub struct Settings {
     /// Limits and guards of the doors.
     pub doors: DoorSettings,
     pub database: Database,
+    /// Connections to Postgres at most.
+    pub database_pool: u32,
     pub auth: AuthSettings,
     /// Names besides addresses and `localhost` under which the dashboard may be called where nobody logs in.
     pub hosts: Vec<String>,
@@ -111,6 +113,7 @@ impl Settings {
             otlp_http: None,
             doors: DoorSettings::default(),
             database,
+            database_pool: CONNECTIONS_DEFAULT,
             auth: AuthSettings::None,
             hosts: Vec::new(),
             zipkin_advertise: None,
@@ -135,6 +138,10 @@ impl Settings {
         self.check_retention(&mut mistakes);
         if !(0.0..=100.0).contains(&self.trace_sampling_percent) {
             mistakes.push(format!("the trace sampling is {} percent; it lies between 0 and 100", self.trace_sampling_percent));
+        }
+        if !(CONNECTIONS_MIN..=CONNECTIONS_MAX).contains(&self.database_pool) {
+            let pool = self.database_pool;
+            mistakes.push(format!("a pool of {pool} connections; it has {CONNECTIONS_MIN} to {CONNECTIONS_MAX}"));
         }
         if let Database::Sqlite(path) = &self.database
             && (path.as_os_str().is_empty() || path.is_dir())

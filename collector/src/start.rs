@@ -111,7 +111,7 @@ impl Collector {
         info!(?settings, "starting");
         let (listeners, addresses) = Listeners::bind(&settings).await?;
         let auth = Arc::new(auth(&settings.auth)?);
-        let (store, revisions) = stores::open(&settings.database).await?;
+        let (store, revisions) = stores::open(&settings.database, settings.database_pool).await?;
         let metrics = OwnMetrics::new();
         let stop = Stop::default();
 

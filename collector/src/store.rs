@@ -53,7 +53,7 @@ pub use block_compact::Merged;
 pub use block_read::Order;
 pub use edge::{EdgeFilter, EdgeLabels, in_namespaces};
 pub use leases::{Decide, LeaseChanges, LeaseView, LeasedTarget};
-pub use postgres::PgStore;
+pub use postgres::{CONNECTIONS_DEFAULT, CONNECTIONS_MAX, CONNECTIONS_MIN, PgStore};
 pub use retention::{DELIVERIES_KEPT, Retention, TARGETS_KEPT};
 pub use retention_clock::{RetentionClock, StoreTime};
 pub use sample::index::SeriesIndex;

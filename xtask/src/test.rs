@@ -52,6 +52,9 @@ fn all() -> Vec<Step> {
 
 fn peers() -> Result<()> {
     programs::require("postgresql", "testing the Postgres store", || postgres::server_programs().is_some())?;
+    programs::require("pgbouncer", "testing the Postgres store behind a pooler", || {
+        programs::find("pgbouncer").is_some() || std::path::Path::new("/usr/sbin/pgbouncer").is_file()
+    })?;
     programs::require("prometheus", "checking the exposition with promtool", || programs::find("promtool").is_some())?;
     programs::require("systemd", "judging the units in deploy/", || programs::find("systemd-analyze").is_some())?;
     programs::require("chromium", "the browser tests", || programs::find("chromium").is_some())?;

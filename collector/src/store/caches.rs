@@ -33,7 +33,7 @@ struct Edges {
     by_hash: HashMap<[u8; 16], i64>,
     by_id: HashMap<i64, Arc<Edge>>,
     labels: HashSet<Arc<EdgeLabels>>,
-    last_id: i64,
+    last_read_id: i64,
     generation: i64,
 }
 
@@ -41,13 +41,12 @@ impl Default for Edges {
     fn default() -> Self {
         // Older than any that the database has: the first look reads everything.
         let (by_hash, by_id, labels) = Default::default();
-        Self { by_hash, by_id, labels, last_id: 0, generation: -1 }
+        Self { by_hash, by_id, labels, last_read_id: 0, generation: -1 }
     }
 }
 
 impl Edges {
     fn add(&mut self, row: EdgeRow) {
-        self.last_id = self.last_id.max(row.id);
         self.labels.insert(row.edge.labels.clone());
         if !row.is_retired {
             self.by_hash.insert(*row.edge.hash(), row.id);
@@ -93,9 +92,9 @@ impl Caches {
         self.edges.lock().by_id.len()
     }
 
-    /// Highest id seen.
-    pub fn last_edge_id(&self) -> i64 {
-        self.edges.lock().last_id
+    /// All ids up to this one have been read.
+    pub fn last_read_edge_id(&self) -> i64 {
+        self.edges.lock().last_read_id
     }
 
     /// Whether the dictionary has an edge with these labels.
@@ -109,17 +108,20 @@ impl Caches {
     }
 
     /// Takes what was read or written at a generation of the dictionary; nothing when another one is held by now, because
-    /// ids of that time may be gone.
-    pub fn add_edges(&self, generation: i64, added: Vec<EdgeRow>) {
+    /// ids of that time may be gone. `read_up_to` is the highest id of those that were read: others may have written ids
+    /// below one that was written here.
+    pub fn add_edges(&self, generation: i64, added: Vec<EdgeRow>, read_up_to: Option<i64>) {
         let mut edges = self.edges.lock();
         if edges.generation == generation {
             added.into_iter().for_each(|row| edges.add(row));
+            edges.last_read_id = edges.last_read_id.max(read_up_to.unwrap_or(0));
         }
     }
 
     /// Takes the whole dictionary, unless a younger one is held.
     pub fn replace_edges(&self, generation: i64, all: Vec<EdgeRow>) {
-        let mut younger = Edges { generation, ..Edges::default() };
+        let last_read_id = all.iter().map(|row| row.id).max().unwrap_or(0);
+        let mut younger = Edges { generation, last_read_id, ..Edges::default() };
         all.into_iter().for_each(|row| younger.add(row));
         let mut edges = self.edges.lock();
         if generation > edges.generation {

@@ -138,25 +138,34 @@ pub(super) async fn in_time<T>(
     }
 }
 
+/// On which statements run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    /// How long one may take.
+    pub limit: Option<Duration>,
+    /// Whether they are prepared once and kept: not behind a pooler that hands out another server for each transaction.
+    pub keeps_statements: bool,
+}
+
 /// Binds by the kind of each value, and reads each column by the type that the database says it has.
 ///
 /// Not on sqlx's own transaction: a connection on which somebody gave up waiting would go back to the pool by way of a
 /// ping without a limit, and a database that hangs would take one place after the other.
 macro_rules! impl_transaction {
     ($Name:ident, $Db:ty) => {
-        /// The connection, and how long a statement on it may take.
-        pub(super) struct $Name(Option<sqlx::pool::PoolConnection<$Db>>, Option<std::time::Duration>);
+        /// The connection, and the terms on which statements run on it.
+        pub(super) struct $Name(Option<sqlx::pool::PoolConnection<$Db>>, crate::store::database::Terms);
 
         impl $Name {
             async fn begin(
                 pool: &sqlx::Pool<$Db>,
                 statement: &'static str,
-                limit: Option<std::time::Duration>,
+                terms: crate::store::database::Terms,
             ) -> Result<Self, StoreError> {
                 // Made before the statement is sent: whoever stops waiting for it leaves no open transaction behind.
-                let mut transaction = Self(Some(pool.acquire().await?), limit);
+                let mut transaction = Self(Some(pool.acquire().await?), terms);
                 let begun = sqlx::raw_sql(statement).execute(transaction.connection()?);
-                crate::store::database::in_time(limit, begun).await?;
+                crate::store::database::in_time(terms.limit, begun).await?;
                 Ok(transaction)
             }
 
@@ -167,11 +176,12 @@ macro_rules! impl_transaction {
             fn query(
                 sql: &str,
                 values: Vec<crate::store::database::Value>,
+                keeps: bool,
             ) -> sqlx::query::Query<'static, $Db, <$Db as sqlx::Database>::Arguments> {
                 use crate::store::database::Value;
                 let mut query = sqlx::query(sqlx::AssertSqlSafe(sql.to_owned()));
                 // A text without parameters has its numbers inside and will not come again.
-                let is_prepared = !values.is_empty();
+                let is_prepared = keeps && !values.is_empty();
                 for value in values {
                     query = match value {
                         Value::Null => query.bind(None::<i64>),
@@ -207,8 +217,8 @@ macro_rules! impl_transaction {
         #[async_trait::async_trait]
         impl crate::store::database::Transaction for $Name {
             async fn execute(&mut self, sql: &str, values: Vec<crate::store::database::Value>) -> Result<u64, StoreError> {
-                let limit = self.1;
-                let changed = Self::query(sql, values).execute(self.connection()?);
+                let crate::store::database::Terms { limit, keeps_statements } = self.1;
+                let changed = Self::query(sql, values, keeps_statements).execute(self.connection()?);
                 Ok(crate::store::database::in_time(limit, changed).await?.rows_affected())
             }
 
@@ -217,8 +227,8 @@ macro_rules! impl_transaction {
                 sql: &str,
                 values: Vec<crate::store::database::Value>,
             ) -> Result<Vec<crate::store::database::Row>, StoreError> {
-                let limit = self.1;
-                let rows = Self::query(sql, values).fetch_all(self.connection()?);
+                let crate::store::database::Terms { limit, keeps_statements } = self.1;
+                let rows = Self::query(sql, values, keeps_statements).fetch_all(self.connection()?);
                 crate::store::database::in_time(limit, rows).await?.iter().map(crate::store::database::decode).collect()
             }
 
@@ -230,13 +240,13 @@ macro_rules! impl_transaction {
                 match self.0.as_deref_mut() {
                     None => futures_util::stream::iter([Err(StoreError::Query(sqlx::Error::PoolClosed))]).boxed(),
                     Some(connection) => {
-                        Self::query(sql, vec![]).fetch(connection).map(|row| crate::store::database::decode(&row?)).boxed()
+                        Self::query(sql, vec![], false).fetch(connection).map(|row| crate::store::database::decode(&row?)).boxed()
                     }
                 }
             }
 
             async fn commit(mut self: Box<Self>) -> Result<(), StoreError> {
-                let limit = self.1;
+                let limit = self.1.limit;
                 let committed = sqlx::raw_sql("COMMIT").execute(self.connection()?);
                 crate::store::database::in_time(limit, committed).await?;
                 // Back to the pool: there is nothing left to roll back.

@@ -10,8 +10,9 @@ use super::schema::Dialect;
 use super::write::parse_bounds;
 use super::{EdgeLabels, StoreError};
 
-/// How far the ids of edges may have been committed out of order by other collectors.
-const EDGE_IDS_OVERLAP: i64 = 1_000;
+/// Held until the end of its transaction by whoever makes ids of edges, so that ids are committed in their order: whoever
+/// has read one has read all below it.
+const NEW_EDGES_LOCK: i64 = 20_006;
 
 /// Held shared by whoever writes ids of edges, and alone by whoever retires edges.
 const EDGE_IDS_LOCK: i64 = 20_002;
@@ -31,14 +32,19 @@ pub(super) async fn refresh_edges<D: Database>(database: &D, transaction: &mut d
         caches.replace_edges(generation, all.iter().map(|row| edge_row(row, &mut values)).collect());
         return Ok(());
     }
-    let after = match caches.last_edge_id() {
-        last if D::DIALECT == Dialect::Postgres => last.saturating_sub(EDGE_IDS_OVERLAP),
-        last => last,
-    };
-    let rows = transaction.fetch(&edge_sql("edge.edge_id > $1"), vec![after.into()]).await?;
+    let rows = transaction.fetch(&edge_sql("edge.edge_id > $1"), vec![caches.last_read_edge_id().into()]).await?;
+    let last = rows.iter().map(|row| row.int(0)).max();
     let unknown = rows.iter().filter(|row| caches.edge(row.int(0)).is_none());
     let mut values = Values::default();
-    caches.add_edges(generation, unknown.map(|row| edge_row(row, &mut values)).collect());
+    caches.add_edges(generation, unknown.map(|row| edge_row(row, &mut values)).collect(), last);
+    Ok(())
+}
+
+/// Waits for its turn to make ids of edges.
+pub(super) async fn lock_new_edges<D: Database>(transaction: &mut dyn Transaction) -> Result<(), StoreError> {
+    if D::DIALECT == Dialect::Postgres {
+        transaction.execute(&format!("SELECT pg_advisory_xact_lock({NEW_EDGES_LOCK})"), vec![]).await?;
+    }
     Ok(())
 }
 

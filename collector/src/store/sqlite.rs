@@ -11,7 +11,7 @@ use async_trait::async_trait;
 
 use super::StoreError;
 use super::caches::Caches;
-use super::database::{Database, Transaction, impl_transaction};
+use super::database::{Database, Terms, Transaction, impl_transaction};
 use super::dictionary::refresh_edges;
 use super::migration;
 use super::schema::Dialect;
@@ -21,6 +21,9 @@ use super::span_rows;
 const READERS_MAX: u32 = 4;
 /// How long a statement waits for the writer of another pool or process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A file answers when it can.
+const TERMS: Terms = Terms { limit: None, keeps_statements: true };
 
 /// Migrations of `migrations/sqlite`.
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations/sqlite");
@@ -46,11 +49,11 @@ impl Database for SqliteStore {
 
     async fn begin(&self) -> Result<Box<dyn Transaction>, StoreError> {
         // Immediate: a deferred transaction that turns from reading to writing can be refused halfway.
-        Ok(Box::new(SqliteTransaction::begin(&self.writer, "BEGIN IMMEDIATE", None).await?))
+        Ok(Box::new(SqliteTransaction::begin(&self.writer, "BEGIN IMMEDIATE", TERMS).await?))
     }
 
     async fn begin_read(&self) -> Result<Box<dyn Transaction>, StoreError> {
-        Ok(Box::new(SqliteTransaction::begin(&self.readers, "BEGIN", None).await?))
+        Ok(Box::new(SqliteTransaction::begin(&self.readers, "BEGIN", TERMS).await?))
     }
 
     async fn close_pools(&self) {

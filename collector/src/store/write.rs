@@ -8,7 +8,7 @@ use super::batch::{Counts, Delivery, Edge, ScrapeBatch, WriteBatch, WriteReport}
 use super::block::{EncodedBlock, LEVEL_WRITTEN};
 use super::caches::{EdgeRow, SpanNames};
 use super::database::{Database, Transaction, Value, int};
-use super::dictionary::pin_edges;
+use super::dictionary::{lock_new_edges, pin_edges};
 use super::plan::floor;
 use super::sample::dictionary as series_dictionary;
 use super::sample::index::SeriesRows;
@@ -145,7 +145,7 @@ fn remember<D: Database>(database: &D, learnt: Learnt, generation: Option<i64>, 
     let caches = database.caches();
     let edges = learnt.edges.into_values().map(|(id, edge)| EdgeRow { id, edge, is_retired: false });
     if let Some(generation) = generation {
-        caches.add_edges(generation, edges.collect());
+        caches.add_edges(generation, edges.collect(), None);
     }
     caches.add_names(learnt.names);
     for (_, scrape) in stored {
@@ -322,6 +322,10 @@ impl<D: Database> Writing<'_, D> {
         }
         if let Some((id, _)) = self.learnt.edges.get(edge.hash()) {
             return Ok(*id);
+        }
+        if self.learnt.edges.is_empty() {
+            // All ids are asked for before the first row of a rollup is locked, so nobody waits here for whom others wait.
+            lock_new_edges::<D>(&mut *self.transaction).await?;
         }
         let id = self.insert_edge(edge).await?;
         self.learnt.edges.insert(*edge.hash(), (id, edge.clone()));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use sidelight_collector::settings::{AuthSettings, Database, Settings, SettingsMistakes};
-use sidelight_collector::store::Retention;
+use sidelight_collector::store::{CONNECTIONS_DEFAULT, Retention};
 use sidelight_collector::web::auth::{TOKEN_FILE, Token};
 use sidelight_collector::{Collector, StartError};
 use tokio_util::sync::CancellationToken;
@@ -38,6 +38,9 @@ pub struct CollectorArgs {
     /// sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME, instead of the one in the folder
     #[arg(long, env = "SIDELIGHT_DATABASE", hide_env_values = true, value_name = "URL")]
     pub database: Option<String>,
+    /// Connections to Postgres at most
+    #[arg(long, env = "SIDELIGHT_DATABASE_POOL", default_value_t = CONNECTIONS_DEFAULT, value_name = "COUNT")]
+    pub database_pool: u32,
     /// Who may look: everybody, or whoever knows the token
     #[arg(long, env = "SIDELIGHT_AUTH", value_enum, default_value = "token")]
     pub auth: Auth,
@@ -166,6 +169,7 @@ impl CollectorArgs {
             otlp_http: self.doors.otlp_http.0,
             doors,
             auth,
+            database_pool: self.database_pool,
             hosts: self.hosts.clone(),
             zipkin_advertise: self.zipkin_advertise.clone(),
             scrape_interval: self.scrape_interval,

@@ -1,4 +1,5 @@
-//! Configuration revisions in Postgres.
+//! Configuration revisions in Postgres: each query in a transaction and none of them kept, so that PgBouncer may stand in
+//! between.
 
 use futures_util::future::BoxFuture;
 use sidelight_api::config::ObjectKey;
@@ -22,7 +23,8 @@ impl RevisionStore for PgStore {
                 "config_head",
                 r#"WHERE action <> 'deleted' ORDER BY kind COLLATE "C", namespace COLLATE "C", name COLLATE "C""#
             ))
-            .fetch_all(self.pool())
+            .persistent(false)
+            .fetch_all(&mut *self.pool().begin().await.map_err(failed("list"))?)
             .await
             .map_err(failed("list"))?;
             rows.iter().map(read).collect()
@@ -31,8 +33,8 @@ impl RevisionStore for PgStore {
 
     fn head<'a>(&'a self, key: &'a ObjectKey) -> BoxFuture<'a, Result<Option<StoredRevision>, RevisionError>> {
         Box::pin(async move {
-            let mut connection = self.pool().acquire().await.map_err(failed("read"))?;
-            head(&mut connection, key).await
+            let mut transaction = self.pool().begin().await.map_err(failed("read"))?;
+            head(&mut transaction, key).await
         })
     }
 
@@ -46,7 +48,8 @@ impl RevisionStore for PgStore {
             .bind(&key.namespace)
             .bind(&key.name)
             .bind(i64::from(HISTORY_REVISIONS_MAX))
-            .fetch_all(self.pool())
+            .persistent(false)
+            .fetch_all(&mut *self.pool().begin().await.map_err(failed("list"))?)
             .await
             .map_err(failed("list"))?;
             rows.iter().map(read).collect()
@@ -61,7 +64,8 @@ impl RevisionStore for PgStore {
                     .bind(&key.namespace)
                     .bind(&key.name)
                     .bind(signed(revision))
-                    .fetch_optional(self.pool())
+                    .persistent(false)
+                    .fetch_optional(&mut *self.pool().begin().await.map_err(failed("read"))?)
                     .await
                     .map_err(failed("read"))?;
             row.as_ref().map(read).transpose()
@@ -74,6 +78,7 @@ impl RevisionStore for PgStore {
             // Two collectors that save the same object take turns, so the second sees the first one's revision.
             sqlx::query("SELECT pg_advisory_xact_lock($1)")
                 .bind(WRITER_LOCK)
+                .persistent(false)
                 .execute(&mut *transaction)
                 .await
                 .map_err(failed("write"))?;
@@ -106,7 +111,8 @@ impl RevisionStore for PgStore {
             .bind(namespaces.is_empty())
             .bind(namespaces)
             .bind(i64::from(CHANGES_MAX))
-            .fetch_all(self.pool())
+            .persistent(false)
+            .fetch_all(&mut *self.pool().begin().await.map_err(failed("list"))?)
             .await
             .map_err(failed("list"))?;
             rows.iter().rev().map(read).collect()
@@ -116,7 +122,8 @@ impl RevisionStore for PgStore {
     fn newest_sequence(&self) -> BoxFuture<'_, Result<i64, RevisionError>> {
         Box::pin(async move {
             sqlx::query_scalar("SELECT COALESCE(MAX(config_revision_id), 0) FROM config_revision")
-                .fetch_one(self.pool())
+                .persistent(false)
+                .fetch_one(&mut *self.pool().begin().await.map_err(failed("read"))?)
                 .await
                 .map_err(failed("read"))
         })
@@ -131,6 +138,7 @@ async fn head(connection: &mut PgConnection, key: &ObjectKey) -> Result<Option<S
     .bind(&key.kind)
     .bind(&key.namespace)
     .bind(&key.name)
+    .persistent(false)
     .fetch_optional(connection)
     .await
     .map_err(failed("read"))?;
@@ -150,6 +158,7 @@ async fn insert(connection: &mut PgConnection, row: &StoredRevision) -> Result<i
         .bind(row.created_at_ms)
         .bind(row.object_since_ms)
         .bind(row.rolled_back_to.map(signed))
+        .persistent(false)
         .fetch_one(connection)
         .await
         .map_err(failed("write"))?;
