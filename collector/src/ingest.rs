@@ -5,6 +5,7 @@ pub mod exposition;
 pub mod grpc;
 mod intern;
 pub mod otlp;
+pub mod remote_write;
 pub mod report;
 pub mod scrape;
 mod wire;

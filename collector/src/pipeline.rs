@@ -4,6 +4,7 @@ mod delta;
 mod edge_rows;
 mod intake;
 mod observation;
+mod push;
 mod spread;
 pub mod traces;
 mod writer;
@@ -12,4 +13,5 @@ pub use delta::{Basis, Comparison, Knowledge, TargetState, compare, lacks_the_pr
 pub use edge_rows::EdgeRows;
 pub use intake::{Intake, LogRequest, SpanRequest};
 pub use observation::{Observation, Refusal, Role, Room, SERIES_PER_TARGET_MAX};
+pub use push::{SampleAnswer, SamplePush, SampleRequest, TimeCheck};
 pub use writer::{WriteError, Writer, WriterHandle};

@@ -28,6 +28,7 @@ use crate::ingest::zipkin::ZipkinDoor;
 use crate::own_metrics::OwnMetrics;
 use crate::pipeline::{Intake, Writer};
 use crate::settings::{AuthSettings, Settings, SettingsMistakes};
+use crate::store::sample::compact::SampleCompact;
 use crate::store::span_block::SpanCompact;
 use crate::store::{Store, StoreError};
 use crate::web::auth::{Auth, TokenError};
@@ -149,7 +150,10 @@ impl Collector {
                 scrape_interval_s: settings.scrape_interval.as_secs_f64(),
                 retention_s: settings.retention.hours.as_secs(),
             },
-            api: api(&control, &store, &intake, &zipkin, &metrics).merge(targets::page(&statuses, &store, &collector_id)),
+            api: api(&control, &store, &intake, &zipkin, &metrics)
+                .merge(targets::page(&statuses, &store, &collector_id))
+                .merge(doors.remote_write(&store).routes())
+                .merge(crate::web::federate::routes(Arc::clone(&store))),
             open: Router::new(),
             hosts: hosts(&settings),
             auth: Arc::clone(&auth),
@@ -163,7 +167,7 @@ impl Collector {
             tokio::spawn(crate::web::serve_over(zipkin_transport, listeners.zipkin, spans, stop.doors.clone())),
             tokio::spawn(merging::run(
                 Arc::clone(&store),
-                vec![Arc::new(SpanCompact)],
+                vec![Arc::new(SpanCompact), Arc::new(SampleCompact::new(store.series_index().await?))],
                 settings.retention,
                 Arc::clone(&metrics),
                 stop.doors.clone(),

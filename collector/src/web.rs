@@ -5,6 +5,7 @@ mod assets;
 pub mod auth;
 mod client;
 pub mod error;
+pub mod federate;
 mod graph;
 mod guard;
 mod health;

@@ -142,7 +142,8 @@ fn parse_duration_s(text: &str) -> Option<u64> {
     Some(total)
 }
 
-fn decode_pair(pair: &str) -> (String, String) {
+/// Name and value of one parameter, decoded.
+pub fn decode_pair(pair: &str) -> (String, String) {
     let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
     (decode(name), decode(value))
 }

@@ -12,6 +12,7 @@ use super::{StartError, bind};
 use crate::ingest::door::{Door, DoorMetrics, DoorSecurity};
 use crate::ingest::grpc;
 use crate::ingest::otlp::OtlpDoor;
+use crate::ingest::remote_write::RemoteWriteDoor;
 use crate::pipeline::Intake;
 use crate::settings::Settings;
 use crate::store::Store;
@@ -19,6 +20,7 @@ use crate::web::Transport;
 
 const OTLP_GRPC: &str = "otlp-grpc";
 const OTLP_HTTP: &str = "otlp-http";
+const REMOTE_WRITE: &str = "remote-write";
 const ZIPKIN: &str = "zipkin";
 
 /// Ports of OTLP that were asked for.
@@ -68,6 +70,13 @@ impl Doors {
         (Door::new(ZIPKIN, limits, self.intake.clone(), self.metrics.clone()), security)
     }
 
+    /// Remote write; where its routes are served, somebody guards them.
+    pub fn remote_write(&self, store: &Arc<dyn Store>) -> RemoteWriteDoor {
+        let limits = self.settings.doors.limits.clone();
+        let door = Door::new(REMOTE_WRITE, limits, self.intake.clone(), self.metrics.clone());
+        RemoteWriteDoor::new(Arc::clone(store), door, self.settings.retention.samples)
+    }
+
     fn otlp(&self, name: &'static str) -> OtlpDoor {
         let door = Door::new(name, self.settings.doors.limits.clone(), self.intake.clone(), self.metrics.clone());
         OtlpDoor::new(door, self.security.clone(), self.settings.retention)
@@ -82,6 +91,7 @@ impl Doors {
 
     /// Serves the ports of OTLP, and follows the files of their guards.
     pub fn serve(self, listeners: OtlpListeners, store: &Arc<dyn Store>, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
+        let remote_write = self.remote_write(store);
         let mut tasks = Vec::new();
         let mut serve = |listener: Option<TcpListener>, name: &'static str, routes: &dyn Fn(OtlpDoor) -> Router| {
             let Some(listener) = listener else { return };
@@ -89,7 +99,9 @@ impl Doors {
             tasks.push(tokio::spawn(crate::web::serve_over(transport, listener, routes(self.otlp(name)), stop.clone())));
         };
         serve(listeners.grpc, OTLP_GRPC, &|door| grpc::port(door.grpc(), Arc::clone(store)));
-        serve(listeners.http, OTLP_HTTP, &|door| crate::web::open_door(door.http()));
+        serve(listeners.http, OTLP_HTTP, &|door| {
+            crate::web::open_door(door.http().merge(remote_write.guarded(self.security.clone())))
+        });
         if self.security.has_files() {
             tasks.push(tokio::spawn(self.security.follow_files(self.metrics, stop.clone())));
         }

@@ -1,0 +1,177 @@
+//! `POST /api/v1/write`: decode, judge each sample, and answer 204 only when all of them are durable.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use prost::Message;
+
+use super::RemoteWriteDoor;
+use super::message::{RequestV2, WriteRequest};
+use crate::clock::now_ms;
+use crate::ingest::door::{self, Attempt, Encoding, Refusal, Times};
+use crate::pipeline::{SampleAnswer, SamplePush, SampleRequest};
+use crate::store::{Delivery, Sample};
+
+pub(super) const SIGNAL: &str = "samples";
+/// Longest wait for the writer; what was handed over by then may still be stored, and a second delivery is recognised.
+const WRITE_TIME_MAX: Duration = Duration::from_secs(20);
+/// Written counts of version 2.0.
+const WRITTEN: [&str; 3] = [
+    "x-prometheus-remote-write-samples-written",
+    "x-prometheus-remote-write-histograms-written",
+    "x-prometheus-remote-write-exemplars-written",
+];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Version {
+    One,
+    Two,
+}
+
+impl Version {
+    /// By the content type; version 1.0 is the one without a `proto`.
+    fn of(headers: &HeaderMap) -> Result<Self, Refusal> {
+        let wrong = || {
+            Refusal::unsupported_media(
+                "send content-type application/x-protobuf with proto=prometheus.WriteRequest or proto=io.prometheus.write.v2.Request",
+            )
+        };
+        let text = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).ok_or_else(wrong)?;
+        let mut words = text.split(';').map(str::trim);
+        if !words.next().is_some_and(|media| media.eq_ignore_ascii_case("application/x-protobuf")) {
+            return Err(wrong());
+        }
+        let proto = words.find_map(|word| word.strip_prefix("proto=")).map(|proto| proto.trim_matches('"'));
+        match proto {
+            None | Some("prometheus.WriteRequest") => Ok(Self::One),
+            Some("io.prometheus.write.v2.Request") => Ok(Self::Two),
+            Some(_) => Err(wrong()),
+        }
+    }
+}
+
+pub(super) async fn write(State(door): State<RemoteWriteDoor>, request: Request) -> Response {
+    let version = Version::of(request.headers()).unwrap_or(Version::One);
+    match receive(&door, request).await {
+        Ok(answer) => answered(version, &answer),
+        Err(refusal) => refused(version, &refusal),
+    }
+}
+
+async fn receive(door: &RemoteWriteDoor, request: Request) -> Result<SampleAnswer, Refusal> {
+    let mut attempt = door.door.attempt(SIGNAL)?;
+    match read(&mut attempt, request).await {
+        Ok((version, body)) => take(door, attempt, version, body).await,
+        Err(refusal) => Err(attempt.refuse(refusal)),
+    }
+}
+
+async fn read(attempt: &mut Attempt, request: Request) -> Result<(Version, Bytes), Refusal> {
+    let version = Version::of(request.headers())?;
+    if Encoding::of(request.headers())? != Encoding::Snappy {
+        return Err(Refusal::unsupported_encoding("remote write is compressed with content-encoding snappy"));
+    }
+    Ok((version, attempt.read(Encoding::Snappy, request.into_body()).await?.bytes))
+}
+
+async fn take(door: &RemoteWriteDoor, mut attempt: Attempt, version: Version, body: Bytes) -> Result<SampleAnswer, Refusal> {
+    let (bytes, delivery) = (body.len(), Delivery::new(door.door.name(), &body));
+    let index = match door.store.series_index().await {
+        Ok(index) => index,
+        Err(error) => {
+            tracing::debug!(%error, "the dictionary of series cannot be read");
+            return Err(attempt.refuse(Refusal::unavailable("the database does not answer; try again")));
+        }
+    };
+    let times = Times::new(now_ms(), door.kept);
+    let check = Arc::new(move |t_ms: i64| times.check(t_ms.saturating_mul(1_000_000)));
+    let decoded = door::elsewhere(move || decode(version, &body, SamplePush::new(index, check))).await;
+    let push = match decoded.and_then(|decoded| decoded) {
+        Ok(push) => push,
+        Err(refusal) => return Err(attempt.refuse(refusal)),
+    };
+    let received = usize::try_from(push.received()).unwrap_or(usize::MAX);
+    if let Err(refusal) = attempt.admit(received) {
+        return Err(attempt.refuse_items(refusal, received));
+    }
+    attempt.settle();
+    let request = SampleRequest { door: door.door.name(), push, bytes, delivery };
+    match tokio::time::timeout(WRITE_TIME_MAX, door.door.intake().samples(request)).await {
+        Ok(Ok((answer, _))) => Ok(answer),
+        Ok(Err(error)) => Err(error.into()),
+        Err(_) => Err(Refusal::unavailable("the store did not answer in time; try again")),
+    }
+}
+
+fn decode(version: Version, body: &[u8], mut push: SamplePush) -> Result<SamplePush, Refusal> {
+    let broken = |error: prost::DecodeError| Refusal::undecodable(format!("the body is no write request: {error}"));
+    match version {
+        Version::One => {
+            for series in WriteRequest::decode(body).map_err(broken)?.timeseries {
+                let labels: Vec<(&str, &str)> =
+                    series.labels.iter().map(|label| (label.name.as_str(), label.value.as_str())).collect();
+                push.add(&labels, series.samples.iter().map(sample));
+                skip(&mut push, series.histograms.len(), series.exemplars.len());
+            }
+        }
+        Version::Two => {
+            let request = RequestV2::decode(body).map_err(broken)?;
+            for series in &request.timeseries {
+                let symbol = |index: &u32| request.symbols.get(*index as usize).map(String::as_str);
+                let pairs = series.labels_refs.chunks(2).map(|pair| match pair {
+                    [name, value] => Some((symbol(name)?, symbol(value)?)),
+                    _ => None,
+                });
+                match pairs.collect::<Option<Vec<(&str, &str)>>>() {
+                    Some(labels) => push.add(&labels, series.samples.iter().map(sample)),
+                    None => push.refuse("bad_symbol", series.samples.len() as u64),
+                }
+                skip(&mut push, series.histograms.len(), series.exemplars.len());
+            }
+        }
+    }
+    Ok(push)
+}
+
+fn sample(sample: &super::message::Sample) -> Sample {
+    Sample { t_ms: sample.timestamp, value: sample.value }
+}
+
+fn skip(push: &mut SamplePush, histograms: usize, exemplars: usize) {
+    push.refuse("native_histogram", histograms as u64);
+    push.refuse("exemplar", exemplars as u64);
+}
+
+/// What was not taken would be refused again: 400 says so, and the rest is durable all the same.
+fn answered(version: Version, answer: &SampleAnswer) -> Response {
+    let mut response = if answer.refused.is_empty() {
+        StatusCode::NO_CONTENT.into_response()
+    } else {
+        let reasons: Vec<String> = answer.refused.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+        let message = format!("{} samples were written, others refused: {}\n", answer.kept, reasons.join(", "));
+        (StatusCode::BAD_REQUEST, message).into_response()
+    };
+    tell_written(version, &mut response, answer.kept);
+    response
+}
+
+fn refused(version: Version, refusal: &Refusal) -> Response {
+    let mut response = (refusal.http_status(), format!("{refusal}\n")).into_response();
+    if let Some(seconds) = refusal.retry_after_s() {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    tell_written(version, &mut response, 0);
+    response
+}
+
+fn tell_written(version: Version, response: &mut Response, samples: u64) {
+    if version == Version::Two {
+        for (name, count) in WRITTEN.into_iter().zip([samples, 0, 0]) {
+            response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from(count));
+        }
+    }
+}

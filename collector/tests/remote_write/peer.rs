@@ -1,0 +1,130 @@
+//! A real Prometheus that sends to us, and one that scrapes us.
+
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use http::StatusCode;
+use serde_json::Value;
+use sidelight_collector::store::sample::is_stale;
+use sidelight_collector::{Collector, Settings};
+
+use crate::support::place::Place;
+use crate::support::proxy::CountingProxy;
+use crate::support::running::{eventually, get, settings};
+use crate::{label, select};
+
+struct Prometheus {
+    process: Child,
+    address: SocketAddr,
+    _folder: tempfile::TempDir,
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Prometheus {
+    async fn start(config: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("prometheus.yml"), config).unwrap();
+        // Taken and given back: Prometheus has to be told its port.
+        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let process = Command::new("prometheus")
+            .arg(format!("--config.file={}", folder.path().join("prometheus.yml").display()))
+            .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
+            .arg(format!("--web.listen-address={address}"))
+            .args(["--web.enable-remote-write-receiver", "--log.level=error"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("install Debian's package `prometheus`");
+        let prometheus = Self { process, address, _folder: folder };
+        for _ in 0..600 {
+            if std::net::TcpStream::connect(address).is_ok() && get(address, "/-/ready").await.0 == StatusCode::OK {
+                return prometheus;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("Prometheus does not become ready");
+    }
+
+    /// Labels and value of each series of an instant query.
+    async fn query(&self, expression: &str) -> Vec<(Value, String)> {
+        let (_, text) = get(self.address, &format!("/api/v1/query?query={expression}")).await;
+        let answer: Value = serde_json::from_str(&text).unwrap();
+        let result = answer["data"]["result"].as_array().cloned().unwrap_or_default();
+        result.iter().map(|one| (one["metric"].clone(), one["value"][1].as_str().unwrap().to_owned())).collect()
+    }
+}
+
+async fn sends_to_us(proxy: &CountingProxy, collector: &Collector) -> Prometheus {
+    let config = format!(
+        "global: {{scrape_interval: 1s}}\nscrape_configs: [{{job_name: proxies, metrics_path: /stats/prometheus, \
+         static_configs: [{{targets: ['{}']}}]}}]\nremote_write: [{{url: 'http://{}/api/v1/write', \
+         queue_config: {{batch_send_deadline: 100ms}}}}]\n",
+        proxy.address,
+        collector.addresses().dashboard
+    );
+    Prometheus::start(&config).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_real_prometheus_writes_to_us() {
+    let place = Place::sqlite();
+    let collector = Collector::start(settings(&place)).await.unwrap();
+    let proxy = CountingProxy::start(0).await;
+    proxy.count("cart", 7);
+    let _prometheus = sends_to_us(&proxy, &collector).await;
+    let store = collector.store();
+    let last = async |selector: &str| select(store, selector).await.first().map(|series| series.samples.last().unwrap().value);
+    eventually("the samples", || async { last("istio_requests_total").await == Some(7.0) }).await;
+    proxy.count("cart", 3);
+    eventually("the next ones", || async { last("istio_requests_total").await == Some(10.0) }).await;
+    let up = select(store, "up").await;
+    assert_eq!((up.len(), label(&up[0], "job"), label(&up[0], "instance")), (1, "proxies", &*proxy.address.to_string()));
+    let buckets = select(store, "istio_request_duration_milliseconds_bucket").await;
+    assert_eq!(buckets.len(), 3);
+    proxy.stop();
+    eventually("the end of the series", || async { last("istio_requests_total").await.is_some_and(is_stale) }).await;
+    eventually("down", || async { last("up").await == Some(0.0) }).await;
+    let report: sidelight_api::ingest::IngestReport =
+        serde_json::from_str(&get(collector.addresses().dashboard, "/api/ingest").await.1).unwrap();
+    let door = report.doors.iter().find(|door| door.door == "remote-write").unwrap();
+    assert_eq!((door.received, door.refused.len()), (door.stored, 0), "{:?}", door.refused);
+    collector.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_real_prometheus_scrapes_us() {
+    let place = Place::sqlite();
+    let proxy = CountingProxy::start(0).await;
+    proxy.count("cart", 7);
+    let collector = Collector::start(Settings { scrape_urls: vec![proxy.url()], ..settings(&place) }).await.unwrap();
+    eventually("a scrape", || async { !select(collector.store(), "istio_requests_total").await.is_empty() }).await;
+    let config = format!(
+        "global: {{scrape_interval: 1s}}\nscrape_configs:\n\
+         - {{job_name: federate, honor_labels: true, metrics_path: /federate, \
+            params: {{'match[]': ['{{__name__=~\"istio_.*\"}}', up]}}, static_configs: [{{targets: ['{0}']}}]}}\n\
+         - {{job_name: own, static_configs: [{{targets: ['{0}']}}]}}\n",
+        collector.addresses().dashboard
+    );
+    let prometheus = Prometheus::start(&config).await;
+    eventually("both pages are scraped", || async {
+        let up = prometheus.query("up%7Bjob%3D~%22federate%7Cown%22%7D").await;
+        up.len() == 2 && up.iter().all(|(_, value)| value == "1")
+    })
+    .await;
+    eventually("our samples", || async { prometheus.query("istio_requests_total").await.len() == 1 }).await;
+    let (labels, value) = prometheus.query("istio_requests_total").await.remove(0);
+    assert_eq!((labels["instance"].as_str(), value.as_str()), (Some(&*proxy.address.to_string()), "7"));
+    assert_eq!(labels["destination_workload"], "cart");
+    assert_eq!(prometheus.query("istio_request_duration_milliseconds_bucket").await.len(), 3);
+    assert_eq!(prometheus.query("sidelight_start_time_seconds").await.len(), 1);
+    let (status, text) = get(collector.addresses().dashboard, "/federate").await;
+    assert_eq!(status, StatusCode::BAD_REQUEST, "{text}");
+    collector.shutdown().await;
+}
