@@ -2,6 +2,7 @@
 
 use super::super::block::{Compact, CorruptBlock, EncodedBlock, StoredBlock};
 use super::super::schema::Family;
+use super::super::span::Span;
 use super::{SPANS_MAX, decode, encode};
 
 /// How blocks of spans are merged.
@@ -26,9 +27,11 @@ impl Compact for SpanCompact {
         for (place, stored) in blocks.iter().enumerate() {
             spans.extend(decode(&stored.block.data).map_err(|corrupt| (place, corrupt))?);
         }
-        spans.sort_by(|a, b| a.key().cmp(&b.key()));
-        spans.dedup_by(|a, b| a.key() == b.key());
-        let encoded = encode(spans.iter()).map_err(|_| (0, CorruptBlock("it cannot be compressed again")))?;
+        // References: a span is large to move about.
+        let mut sorted: Vec<&Span> = spans.iter().collect();
+        sorted.sort_by(|a, b| a.key().cmp(&b.key()));
+        sorted.dedup_by(|a, b| a.key() == b.key());
+        let encoded = encode(sorted.into_iter()).map_err(|_| (0, CorruptBlock("it cannot be compressed again")))?;
         Ok(encoded.into_iter().map(|(block, _)| block).collect())
     }
 }
