@@ -5,6 +5,7 @@ mod edge_rows;
 mod intake;
 mod observation;
 mod push;
+mod span_edges;
 mod spread;
 pub mod traces;
 mod writer;

@@ -118,7 +118,7 @@ impl Collector {
 
         let (writer, handle) = Writer::new(Arc::clone(&store), Arc::clone(&metrics));
         let writing = tokio::spawn(writer.run(stop.writing.clone()));
-        let intake = Intake::new(handle.clone());
+        let intake = Intake::new(handle.clone()).with_edges(Arc::clone(&store));
         let doors = Doors::new(&settings, intake.clone(), metrics.doors())?;
         let control = ControlPlane::start(
             control_settings(&settings, addresses.zipkin, &metrics),

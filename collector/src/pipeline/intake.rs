@@ -6,9 +6,10 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
+use super::span_edges::{Planned, SpanEdges};
 use super::{WriteError, WriterHandle};
 use crate::store::log::{FinishedLogs, LEVEL_QUICK, LogBlockBuilder, LogRecord};
-use crate::store::{BlockWrite, Counts, Delivery, EncodedBlock, Family, Span, WriteBatch, WriteReport};
+use crate::store::{BlockWrite, Counts, Delivery, EncodedBlock, Family, Span, Store, WriteBatch, WriteReport};
 
 /// How often counts without a batch are written.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
@@ -42,12 +43,20 @@ pub struct Intake {
     writer: WriterHandle,
     /// Refusals that are not written yet; they go with the next batch.
     unwritten: Arc<Mutex<Counts>>,
+    /// `None`: spans make no edges.
+    edges: Option<Arc<SpanEdges>>,
 }
 
 impl Intake {
     #[must_use]
     pub fn new(writer: WriterHandle) -> Self {
-        Self { writer, unwritten: Arc::default() }
+        Self { writer, unwritten: Arc::default(), edges: None }
+    }
+
+    /// With edges of the graph from spans, as far as the store's dictionary has room.
+    #[must_use]
+    pub fn with_edges(self, store: Arc<dyn Store>) -> Self {
+        Self { edges: Some(Arc::new(SpanEdges::new(Box::new(move || store.edge_count())))), ..self }
     }
 
     /// Adds to `GET /api/ingest`, soon.
@@ -64,8 +73,35 @@ impl Intake {
         let SpanRequest { door, spans, counts, delivery } = request;
         let items = spans.len() as u64;
         let delivery = Some(delivery).filter(|_| items > 0);
+        let mut planned = self.edges.as_ref().map(|edges| edges.plan(&spans)).unwrap_or_default();
         let spans = if items == 0 { Vec::new() } else { vec![(door, spans)] };
-        self.deliver(door, SPANS, items, WriteBatch { spans, counts, delivery, ..WriteBatch::default() }).await
+        let added = std::mem::take(&mut planned.added);
+        let batch = WriteBatch { spans, counts, added, delivery, ..WriteBatch::default() };
+        let result = self.deliver(door, SPANS, items, batch).await;
+        if !result.as_ref().is_ok_and(|report| !report.is_repeated) {
+            self.undo(planned);
+        }
+        result
+    }
+
+    fn undo(&self, planned: Planned) {
+        if let Some(edges) = &self.edges {
+            edges.undo(planned);
+        }
+    }
+
+    /// Counts exchanges of which one half has not come; `everything` at the end.
+    async fn expire_edges(&self, everything: bool) {
+        let Some(edges) = &self.edges else { return };
+        let mut planned = edges.expire(everything);
+        let added = std::mem::take(&mut planned.added);
+        if added.is_empty() {
+            return;
+        }
+        let written = self.writer.deliver(WriteBatch { added, ..WriteBatch::default() }).await;
+        if written.is_err() {
+            edges.undo(planned);
+        }
     }
 
     /// Stores the log records of one request, once however often it is sent; counted as spans are.
@@ -137,7 +173,9 @@ impl Intake {
     pub async fn run(self, stop: CancellationToken) {
         while stop.run_until_cancelled(tokio::time::sleep(FLUSH_INTERVAL)).await.is_some() {
             self.flush().await;
+            self.expire_edges(false).await;
         }
+        self.expire_edges(true).await;
         self.flush().await;
     }
 }

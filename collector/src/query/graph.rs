@@ -11,6 +11,7 @@ pub mod focus;
 pub mod health;
 pub mod options;
 pub mod peer;
+mod precedence;
 pub mod reduce;
 pub mod render;
 pub mod traffic;

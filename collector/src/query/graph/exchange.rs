@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::call::{self, Call, Protocol, Reporter, Skipped};
 use super::options::{GraphOptions, TcpRate};
 use super::peer::{Peer, known};
+use super::precedence::Precedence;
 use crate::store::{EdgeLabels, EdgeTotals, Histogram, Totals};
 
 type Hasher = BuildHasherDefault<ahash::AHasher>;
@@ -78,7 +79,8 @@ pub fn count<'a>(rows: &'a [EdgeTotals], options: &GraphOptions) -> Exchanges<'a
     let mut sides: HashMap<Call<'a>, Sides<'a>, Hasher> = HashMap::default();
     let mut order: Vec<Call<'a>> = Vec::new();
     let mut skipped: HashMap<Skipped, u64> = HashMap::new();
-    for row in rows {
+    let precedence = Precedence::of(rows);
+    for row in rows.iter().filter(|row| precedence.counts(&row.labels)) {
         match call::read(&row.labels, options.rates) {
             Ok((reporter, call)) if concerns(reporter, &call, options) => {
                 let entry = sides.entry(call).or_insert_with(|| {
