@@ -65,7 +65,7 @@ async fn no_collector_misses_edges_of_another() {
 struct PgBouncer {
     child: Child,
     url: String,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Drop for PgBouncer {
@@ -99,13 +99,14 @@ impl PgBouncer {
             .spawn()
             .expect("install Debian's package `pgbouncer`");
         let url = format!("postgres://sidelight@127.0.0.1:{port}/{name}?statement-cache-capacity=0");
+        let bouncer = Self { child, url, folder };
         for _ in 0..200 {
             if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
-                return Self { child, url, _folder: folder };
+                return bouncer;
             }
             tokio::time::sleep(std::time::Duration::from_millis(25)).await;
         }
-        panic!("PgBouncer does not listen: {}", std::fs::read_to_string(folder.path().join("log")).unwrap_or_default());
+        panic!("PgBouncer does not listen: {}", std::fs::read_to_string(bouncer.folder.path().join("log")).unwrap_or_default());
     }
 }
 

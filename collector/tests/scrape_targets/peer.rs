@@ -55,25 +55,40 @@ impl Prometheus {
 
     /// Its targets by job, once it has found as many as it should, dropped ones included.
     pub async fn targets(&self, count: usize) -> Seen {
-        let mut found = 0;
         for _ in 0..600 {
-            let (_, text) = get(self.address, "/api/v1/targets").await;
-            let answer: Value = serde_json::from_str(&text).unwrap();
-            let active = answer["data"]["activeTargets"].as_array().unwrap();
-            found = active.len() + answer["data"]["droppedTargets"].as_array().unwrap().len();
-            if found == count {
-                let mut seen = Seen::new();
-                for target in active {
-                    let url = target["scrapeUrl"].as_str().unwrap().to_owned();
-                    let pool = target["scrapePool"].as_str().unwrap().to_owned();
-                    seen.entry(pool).or_default().push((url, target["labels"].clone()));
-                }
-                seen.values_mut().for_each(|targets| targets.sort_by(|a, b| a.0.cmp(&b.0)));
+            let (seen, dropped) = self.seen().await;
+            if seen.values().map(Vec::len).sum::<usize>() + dropped == count {
                 return seen;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        panic!("Prometheus found {found} targets and not {count}");
+        panic!("Prometheus never finds {count} targets");
+    }
+
+    /// Its targets by job, once they are as they should be.
+    pub async fn eventually(&self, is_good: impl Fn(&Seen) -> bool) -> Seen {
+        for _ in 0..600 {
+            let (seen, _) = self.seen().await;
+            if is_good(&seen) {
+                return seen;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("Prometheus never finds the targets: {:?}", self.seen().await.0);
+    }
+
+    /// Active targets, and how many are dropped.
+    async fn seen(&self) -> (Seen, usize) {
+        let (_, text) = get(self.address, "/api/v1/targets").await;
+        let answer: Value = serde_json::from_str(&text).unwrap();
+        let mut seen = Seen::new();
+        for target in answer["data"]["activeTargets"].as_array().unwrap() {
+            let url = target["scrapeUrl"].as_str().unwrap().to_owned();
+            let pool = target["scrapePool"].as_str().unwrap().to_owned();
+            seen.entry(pool).or_default().push((url, target["labels"].clone()));
+        }
+        seen.values_mut().for_each(|targets| targets.sort_by(|a, b| a.0.cmp(&b.0)));
+        (seen, answer["data"]["droppedTargets"].as_array().unwrap().len())
     }
 }
 
