@@ -23,6 +23,7 @@ mod forget_edges;
 mod leases;
 pub mod log;
 mod migration;
+mod log_search;
 mod outage;
 mod outcome;
 mod plan;
@@ -53,6 +54,7 @@ pub use block_compact::Merged;
 pub use block_read::Order;
 pub use edge::{EdgeFilter, EdgeLabels, in_namespaces};
 pub use leases::{Decide, LeaseChanges, LeaseView, LeasedTarget};
+pub use log_search::{LOG_LINES_MAX, LogCompact};
 pub use postgres::{CONNECTIONS_DEFAULT, CONNECTIONS_MAX, CONNECTIONS_MIN, PgStore};
 pub use retention::{DELIVERIES_KEPT, Retention, TARGETS_KEPT};
 pub use retention_clock::{RetentionClock, StoreTime};
@@ -149,6 +151,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Traces with a span that matches, newest first.
     async fn find_traces(&self, query: &TraceQuery) -> Result<FoundTraces, StoreError>;
+
+    /// Log lines that match, newest first.
+    async fn find_logs(&self, query: &log::LogQuery) -> Result<log::LogAnswer, StoreError>;
 
     /// The dictionary of series, into which writers of samples put theirs.
     async fn series_index(&self) -> Result<Arc<SeriesIndex>, StoreError>;
@@ -295,6 +300,10 @@ impl<D: database::Database> Store for D {
 
     async fn find_traces(&self, query: &TraceQuery) -> Result<FoundTraces, StoreError> {
         span_search::find(self, query).await
+    }
+
+    async fn find_logs(&self, query: &log::LogQuery) -> Result<log::LogAnswer, StoreError> {
+        log_search::find(self, query).await
     }
 
     async fn blocks(

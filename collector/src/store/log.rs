@@ -17,7 +17,7 @@ mod tests;
 pub use builder::{ATTRIBUTES_MAX, AttributeRef, BLOCK_ROWS_MAX, LogBlockBuilder, NUMBER_MAX};
 pub use decode::LogBlock;
 pub use fields::{NumberField, TextField};
-pub use finish::{FinishedLogs, LEVEL_DENSE, LEVEL_QUICK};
+pub use finish::{FinishedLogs, LEVEL_DENSE, LEVEL_QUICK, merge};
 pub use query::{LogAnswer, LogQuery};
 pub use record::{AccessFields, LogRecord};
 pub use strings::TEXT_BYTES_MAX;

@@ -7,9 +7,12 @@ use super::decode::{Id, LogBlock, ROWS_MAX, TEXTS_BYTES_MAX};
 use super::encode::{Encoder, ID_FIELDS, VERSION};
 use super::fields::{NumberField, TextField};
 use super::{CorruptLog, LogStats, summary};
+use crate::store::{EncodedBlock, Family};
 
 /// Seconds of a slice.
 const SLICE_NS: i64 = 3_600 * 1_000_000_000;
+/// Shards of a cluster's machines.
+const SHARDS_MASK: i64 = 15;
 /// Compression of a block that is written while its lines wait.
 pub const LEVEL_QUICK: i32 = 1;
 /// Compression of a block that stays.
@@ -26,6 +29,15 @@ pub struct FinishedLogs {
     pub items: u32,
     pub summary: Vec<u8>,
     pub data: Vec<u8>,
+}
+
+impl From<FinishedLogs> for EncodedBlock {
+    fn from(logs: FinishedLogs) -> Self {
+        // Any row may lie anywhere: the lowest bits of the first time spread them well enough.
+        let shard = logs.from_us & SHARDS_MASK;
+        let FinishedLogs { slice_s, from_us, to_us, items, summary, data } = logs;
+        Self { family: Family::LogBlock, slice_s, shard, from_us, to_us, items, summary, data }
+    }
 }
 
 impl LogBlockBuilder {
@@ -129,4 +141,23 @@ fn moved(cell: &Cell, string: impl Fn(u32) -> u32) -> Cell {
         Cell::Json(id) => Cell::Json(string(*id)),
         other => other.clone(),
     }
+}
+
+/// Makes as few blocks as possible of many. Names the one that cannot be read by its place.
+pub fn merge<'a>(blocks: impl Iterator<Item = &'a [u8]>) -> Result<Vec<FinishedLogs>, (usize, CorruptLog)> {
+    let failed = |place| move |_| (place, CorruptLog("it cannot be compressed again"));
+    let (mut merged, mut builder, mut last) = (Vec::new(), LogBlockBuilder::new(), 0);
+    for (place, data) in blocks.enumerate() {
+        let block = LogBlock::open(data).map_err(|corrupt| (place, corrupt))?;
+        if !builder.is_empty() && !builder.has_room_for(&block) {
+            merged.extend(std::mem::take(&mut builder).finish(LEVEL_DENSE).map_err(failed(place))?);
+            builder = LogBlockBuilder::new();
+        }
+        builder.append(&block).map_err(|corrupt| (place, corrupt))?;
+        last = place;
+    }
+    if !builder.is_empty() {
+        merged.extend(builder.finish(LEVEL_DENSE).map_err(failed(last))?);
+    }
+    Ok(merged)
 }

@@ -1,0 +1,147 @@
+//! Looks for log lines: newest blocks first, unread where their summary rules them out, and within bounds.
+
+use std::sync::Arc;
+
+use super::block::{BlockHead, CorruptBlock};
+use super::block_read::{BlockReader, HeadQuery, Order};
+use super::database::Database;
+use super::log::{CorruptLog, LogAnswer, LogBlock, LogQuery, LogRecord, may_match};
+use super::schema::Family;
+use super::{StoreError, block};
+
+/// Lines of one answer.
+pub const LOG_LINES_MAX: usize = 5_000;
+/// Compressed bytes that one search reads; then it answers with what it has.
+const BYTES_READ_MAX: u64 = 64 * 1024 * 1024;
+/// Blocks that one search reads: each small one costs a query.
+const BLOCKS_READ_MAX: usize = 2_000;
+/// Blocks whose summary one search looks at.
+const HEADS_READ_MAX: usize = 50_000;
+
+/// What was found so far, and how much more may be read.
+struct Search {
+    query: Arc<LogQuery>,
+    found: Vec<LogRecord>,
+    heads: usize,
+    blocks: usize,
+    bytes: u64,
+    corrupt: u64,
+}
+
+pub(super) async fn find<D: Database>(database: &D, query: &LogQuery) -> Result<LogAnswer, StoreError> {
+    let limit = query.limit.clamp(1, LOG_LINES_MAX);
+    let query = Arc::new(LogQuery { limit, ..query.clone() });
+    let mut search =
+        Search { query, found: Vec::new(), heads: HEADS_READ_MAX, blocks: BLOCKS_READ_MAX, bytes: BYTES_READ_MAX, corrupt: 0 };
+    let searched_from_ns = search.run(database).await?;
+    Ok(LogAnswer { records: search.found, searched_from_ns, corrupt_blocks: search.corrupt })
+}
+
+impl Search {
+    /// Reads until nothing newer can be found, and tells from when on everything was looked at; `None` for all of it.
+    async fn run<D: Database>(&mut self, database: &D) -> Result<Option<i64>, StoreError> {
+        let (from_us, to_us) = (self.query.from_ns.div_euclid(1000), self.query.to_ns.div_euclid(1000).saturating_add(1));
+        let mut reader = BlockReader::open(database, Family::LogBlock).await?;
+        let (from_s, to_s) = (from_us.div_euclid(1_000_000), to_us.div_euclid(1_000_000).saturating_add(1));
+        for slice_s in reader.slices(from_s, to_s, Order::NewestFirst).await? {
+            let mut heads = HeadQuery { from_us, to_us, ..HeadQuery::new(slice_s) };
+            while let Some(page) = reader.heads(&mut heads).await? {
+                for head in page {
+                    // Blocks come by their newest line, so all that is newer than this one's was seen.
+                    let newest_ns = head.to_us.saturating_mul(1000).saturating_add(999);
+                    if self.is_full() && self.oldest_ns().is_some_and(|oldest| newest_ns < oldest) {
+                        return Ok(self.oldest_ns());
+                    }
+                    if !self.may_look() {
+                        return Ok(Some(newest_ns.saturating_add(1)));
+                    }
+                    if !may_match(&head.summary, &self.query) {
+                        continue;
+                    }
+                    if !self.may_read(&head) {
+                        return Ok(Some(newest_ns.saturating_add(1)));
+                    }
+                    let data = reader.data(&head).await?;
+                    self.look(database, &head, data).await;
+                }
+            }
+        }
+        Ok(self.oldest_ns().filter(|_| self.is_full()))
+    }
+
+    fn is_full(&self) -> bool {
+        self.found.len() >= self.query.limit
+    }
+
+    fn oldest_ns(&self) -> Option<i64> {
+        self.found.last().map(|record| record.time_ns)
+    }
+
+    fn may_look(&mut self) -> bool {
+        let may = self.heads > 0;
+        self.heads = self.heads.saturating_sub(1);
+        may
+    }
+
+    fn may_read(&mut self, head: &BlockHead) -> bool {
+        let may = self.blocks > 0 && self.bytes > 0;
+        self.blocks = self.blocks.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(head.bytes);
+        may
+    }
+
+    /// Takes the lines of one block that match. One that cannot be read is counted, and misses in the answer.
+    async fn look<D: Database>(&mut self, database: &D, head: &BlockHead, data: Vec<u8>) {
+        let (query, floor) = (Arc::clone(&self.query), self.oldest_ns().filter(|_| self.is_full()));
+        let looked = tokio::task::spawn_blocking(move || lines(&data, &query, floor)).await;
+        match looked {
+            Ok(Ok(lines)) => {
+                self.found.extend(lines);
+                // Stable: what is at the same time keeps its order.
+                self.found.sort_by_key(|record| std::cmp::Reverse(record.time_ns));
+                self.found.truncate(self.query.limit);
+            }
+            Ok(Err(CorruptLog(reason))) => {
+                self.corrupt += 1;
+                database.caches().corrupt_block(Family::LogBlock, head.slice_s, head.block_id, &CorruptBlock(reason));
+            }
+            Err(error) => {
+                self.corrupt += 1;
+                tracing::error!(%error, "a block of logs could not be searched");
+            }
+        }
+    }
+}
+
+fn lines(data: &[u8], query: &LogQuery, floor: Option<i64>) -> Result<Vec<LogRecord>, CorruptLog> {
+    let block = LogBlock::open(data)?;
+    // Where the answer is full already, only newer lines can still get in.
+    let from_ns = floor.map_or(query.from_ns, |floor| floor.max(query.from_ns));
+    let mut rows = block.find(&LogQuery { from_ns, ..query.clone() })?;
+    rows.truncate(query.limit);
+    block.records(&rows)
+}
+
+/// How blocks of log lines are merged.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LogCompact;
+
+impl block::Compact for LogCompact {
+    fn family(&self) -> Family {
+        Family::LogBlock
+    }
+
+    fn dense_items(&self) -> u32 {
+        super::log::BLOCK_ROWS_MAX as u32
+    }
+
+    fn merge_items(&self) -> u64 {
+        2 * super::log::BLOCK_ROWS_MAX as u64
+    }
+
+    fn merge(&self, blocks: &[block::StoredBlock]) -> Result<Vec<block::EncodedBlock>, (usize, CorruptBlock)> {
+        super::log::merge(blocks.iter().map(|stored| &*stored.block.data))
+            .map_err(|(place, CorruptLog(reason))| (place, CorruptBlock(reason)))
+            .map(|merged| merged.into_iter().map(Into::into).collect())
+    }
+}
