@@ -7,6 +7,7 @@ pub mod config;
 pub mod error;
 pub mod graph;
 pub mod ingest;
+pub mod logs;
 pub mod proxy;
 pub mod session;
 pub mod status;

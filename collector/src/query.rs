@@ -5,6 +5,7 @@
 
 pub mod graph;
 pub mod latency;
+pub mod logs;
 pub mod params;
 pub mod promql;
 pub mod rounding;

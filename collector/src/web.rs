@@ -10,6 +10,7 @@ mod graph;
 mod guard;
 mod health;
 mod layers;
+mod logs;
 mod mesh;
 mod namespaces;
 mod parts;

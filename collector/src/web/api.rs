@@ -10,7 +10,7 @@ use sidelight_api::status::Status;
 
 use super::error::{Refusal, no_such_route};
 use super::parts::Shared;
-use super::{graph, namespaces, timeline, traces};
+use super::{graph, logs, namespaces, timeline, traces};
 use crate::clock;
 use crate::query::window::STEP_MS;
 
@@ -23,6 +23,7 @@ pub fn routes() -> Router<Arc<Shared>> {
         .route("/api/namespaces/{namespace}/applications/{name}/graph", get(graph::of_app))
         .route("/api/namespaces/{namespace}/applications/{name}/versions/{version}/graph", get(graph::of_app_version))
         .route("/api/timeline", get(timeline::of_traffic))
+        .route("/api/logs", get(logs::find))
         .route("/api/traces", get(traces::list))
         .route("/api/traces/{id}", get(traces::one))
         .route("/api/status", get(status))
