@@ -1,5 +1,6 @@
 //! The doors through which telemetry comes in: scrapes of proxies, and what OTLP and Zipkin send.
 
+pub mod als;
 pub mod door;
 pub mod exposition;
 pub mod grpc;

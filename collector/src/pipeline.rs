@@ -3,6 +3,7 @@
 mod delta;
 mod edge_rows;
 mod intake;
+pub mod log_edges;
 mod observation;
 mod push;
 mod span_edges;

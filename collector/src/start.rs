@@ -161,7 +161,7 @@ impl Collector {
         let spans = crate::web::door(zipkin.writes().merge(zipkin.health()), zipkin.reads(), Arc::clone(&auth), hosts(&settings));
         crate::web::warn_if_exposed(addresses.dashboard, auth.mode());
         let intake = tokio::spawn(intake.run(stop.intake.clone()));
-        let mut tasks = doors.serve(listeners.otlp, &store, &stop.doors);
+        let mut tasks = doors.serve(listeners.otlp, &store, &handle, &stop.doors);
         tasks.extend([
             tokio::spawn(crate::web::serve(listeners.dashboard, crate::web::app(parts), stop.doors.clone())),
             tokio::spawn(crate::web::serve_over(zipkin_transport, listeners.zipkin, spans, stop.doors.clone())),

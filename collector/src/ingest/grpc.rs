@@ -63,7 +63,7 @@ async fn no_such_method(headers: HeaderMap) -> Response {
     unary::not_grpc()
 }
 
-fn is_grpc(headers: &HeaderMap) -> bool {
+pub fn is_grpc(headers: &HeaderMap) -> bool {
     headers.get(header::CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
 }
 

@@ -4,16 +4,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{StartError, bind};
-use crate::ingest::door::{Door, DoorMetrics, DoorSecurity};
+use crate::ingest::als::{self, AlsDoor};
+use crate::ingest::door::{Door, DoorMetrics, DoorSecurity, Guard, require_token};
 use crate::ingest::grpc;
 use crate::ingest::otlp::OtlpDoor;
 use crate::ingest::remote_write::RemoteWriteDoor;
-use crate::pipeline::Intake;
+use crate::pipeline::{Intake, WriterHandle};
 use crate::settings::Settings;
 use crate::store::Store;
 use crate::web::Transport;
@@ -90,21 +92,40 @@ impl Doors {
     }
 
     /// Serves the ports of OTLP, and follows the files of their guards.
-    pub fn serve(self, listeners: OtlpListeners, store: &Arc<dyn Store>, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
+    pub fn serve(
+        self,
+        listeners: OtlpListeners,
+        store: &Arc<dyn Store>,
+        writer: &WriterHandle,
+        stop: &CancellationToken,
+    ) -> Vec<JoinHandle<()>> {
         let remote_write = self.remote_write(store);
         let mut tasks = Vec::new();
+        let (als, packers) = self.als(store, writer, stop);
         let mut serve = |listener: Option<TcpListener>, name: &'static str, routes: &dyn Fn(OtlpDoor) -> Router| {
             let Some(listener) = listener else { return };
             let transport = self.transport(&self.security, name);
             tasks.push(tokio::spawn(crate::web::serve_over(transport, listener, routes(self.otlp(name)), stop.clone())));
         };
-        serve(listeners.grpc, OTLP_GRPC, &|door| grpc::port(door.grpc(), Arc::clone(store)));
+        serve(listeners.grpc, OTLP_GRPC, &|door| grpc::port(door.grpc().merge(als.clone()), Arc::clone(store)));
         serve(listeners.http, OTLP_HTTP, &|door| {
             crate::web::open_door(door.http().merge(remote_write.guarded(self.security.clone())))
         });
         if self.security.has_files() {
             tasks.push(tokio::spawn(self.security.follow_files(self.metrics, stop.clone())));
         }
+        // After the ports: they end with the last stream.
+        drop(als);
+        tasks.extend(packers);
         tasks
+    }
+
+    /// Envoy's access log service, for the port that speaks gRPC.
+    fn als(&self, store: &Arc<dyn Store>, writer: &WriterHandle, stop: &CancellationToken) -> (Router, Vec<JoinHandle<()>>) {
+        let kept = self.settings.retention.logs;
+        let (als, packers) = AlsDoor::start(store, writer, self.intake.clone(), kept, stop.clone());
+        let door = Door::new(als::DOOR, self.settings.doors.limits.clone(), self.intake.clone(), self.metrics.clone());
+        let guard = Guard { security: self.security.clone(), door, signal: als::SIGNAL, answer: grpc::refuse };
+        (als::service(als).layer(from_fn_with_state(guard, require_token)), packers)
     }
 }
