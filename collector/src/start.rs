@@ -30,7 +30,7 @@ use crate::pipeline::{Intake, Writer};
 use crate::settings::{AuthSettings, Settings, SettingsMistakes};
 use crate::store::sample::compact::SampleCompact;
 use crate::store::span_block::SpanCompact;
-use crate::store::{Store, StoreError};
+use crate::store::{LogCompact, Store, StoreError};
 use crate::web::auth::{Auth, TokenError};
 use crate::web::{HostPolicy, StatusFacts, WebParts};
 
@@ -167,7 +167,7 @@ impl Collector {
             tokio::spawn(crate::web::serve_over(zipkin_transport, listeners.zipkin, spans, stop.doors.clone())),
             tokio::spawn(merging::run(
                 Arc::clone(&store),
-                vec![Arc::new(SpanCompact), Arc::new(SampleCompact::new(store.series_index().await?))],
+                vec![Arc::new(SpanCompact), Arc::new(LogCompact), Arc::new(SampleCompact::new(store.series_index().await?))],
                 settings.retention,
                 Arc::clone(&metrics),
                 stop.doors.clone(),
