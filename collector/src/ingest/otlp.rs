@@ -5,6 +5,7 @@ mod export;
 mod http;
 mod json;
 mod logs;
+mod metrics;
 mod rpc;
 mod spans;
 
@@ -18,8 +19,8 @@ use super::door::{self, Attempt, Door, DoorSecurity, Judged, Refusal, Times};
 use super::intern::{Interner, Interners};
 use super::wire::WireError;
 use crate::clock::now_ms;
-use crate::pipeline::{LogRequest, SpanRequest, WriteError};
-use crate::store::{Counts, Delivery, Retention, WriteReport};
+use crate::pipeline::{LogRequest, SamplePush, SampleRequest, SpanRequest, WriteError};
+use crate::store::{Counts, Delivery, Retention, Store};
 
 /// Messages up to this size are decoded where they are; larger ones would hold up everybody else on the thread.
 const INLINE_BYTES_MAX: usize = 64 * 1024;
@@ -38,6 +39,7 @@ pub enum Signal {
 /// OTLP through one of its ports. Cheap to clone.
 #[derive(Clone)]
 pub struct OtlpDoor {
+    store: Arc<dyn Store>,
     door: Door,
     security: DoorSecurity,
     interners: Arc<Interners>,
@@ -68,8 +70,8 @@ impl Signal {
 
 impl OtlpDoor {
     #[must_use]
-    pub fn new(door: Door, security: DoorSecurity, kept: Retention) -> Self {
-        Self { door, security, interners: Arc::default(), kept }
+    pub fn new(store: Arc<dyn Store>, door: Door, security: DoorSecurity, kept: Retention) -> Self {
+        Self { store, door, security, interners: Arc::default(), kept }
     }
 
     /// The methods of OTLP over gRPC.
@@ -87,7 +89,7 @@ impl OtlpDoor {
         match signal {
             Signal::Traces => self.take_spans(attempt, message).await,
             Signal::Logs => self.take_logs(attempt, message).await,
-            Signal::Metrics => Err(attempt.refuse(Refusal::unimplemented("metrics are not taken here yet"))),
+            Signal::Metrics => self.take_metrics(attempt, message).await,
         }
     }
 
@@ -96,7 +98,7 @@ impl OtlpDoor {
         let taken = Taken::read(self, attempt, message, move |message, interner| spans::decode(message, times, interner)).await?;
         let Taken { judged, counts, delivery, partial, attempt } = taken;
         let request = SpanRequest { door, spans: judged.items, counts, delivery };
-        stored(attempt, partial, self.door.intake().spans(request)).await
+        stored(attempt, self.door.intake().spans(request)).await.map(|_| partial)
     }
 
     async fn take_logs(&self, attempt: Attempt, message: Bytes) -> Result<Partial, Refusal> {
@@ -104,7 +106,42 @@ impl OtlpDoor {
         let taken = Taken::read(self, attempt, message, move |message, interner| logs::decode(message, times, interner)).await?;
         let Taken { judged, counts, delivery, partial, attempt } = taken;
         let request = LogRequest { door, records: judged.items, counts, delivery };
-        stored(attempt, partial, self.door.intake().logs(request)).await
+        stored(attempt, self.door.intake().logs(request)).await.map(|_| partial)
+    }
+}
+
+impl OtlpDoor {
+    /// Counted in samples: a histogram is one for each bucket and two more.
+    async fn take_metrics(&self, mut attempt: Attempt, message: Bytes) -> Result<Partial, Refusal> {
+        let (bytes, delivery) = (message.len(), Delivery::new(self.door.name(), &message));
+        let push = match self.read_metrics(message).await {
+            Ok(push) => push,
+            Err(refusal) => return Err(attempt.refuse(refusal)),
+        };
+        let received = usize::try_from(push.received()).unwrap_or(usize::MAX);
+        if let Err(refusal) = attempt.admit(received) {
+            return Err(attempt.refuse_items(refusal, received));
+        }
+        attempt.settle();
+        let request = SampleRequest { door: self.door.name(), push, bytes, delivery };
+        let writing = self.door.intake().samples(request);
+        let (answer, _) = stored(attempt, writing).await?;
+        let refused = Judged::<()> { refused: answer.refused, ..Judged::default() };
+        Ok(Partial { rejected: refused.refused_count().cast_signed(), message: refused.message() })
+    }
+
+    async fn read_metrics(&self, message: Bytes) -> Result<SamplePush, Refusal> {
+        let index = self.store.series_index().await.map_err(|error| {
+            tracing::debug!(error = &error as &dyn std::error::Error, "the dictionary of series cannot be read");
+            Refusal::unavailable("the database does not answer; try again")
+        })?;
+        let times = Times::new(now_ms(), self.kept.samples);
+        let check = Arc::new(move |t_ms: i64| times.check(t_ms.saturating_mul(1_000_000)));
+        let mut push = SamplePush::new(index, check);
+        let is_small = message.len() <= INLINE_BYTES_MAX;
+        let decode = move || metrics::decode(&message, times.now_ns / 1_000_000, &mut push).map(|()| push);
+        let decoded = if is_small { decode() } else { door::elsewhere(decode).await? };
+        decoded.map_err(|error| Refusal::undecodable(format!("expected an export of OTLP: {error}")))
     }
 }
 
@@ -147,13 +184,9 @@ impl<T: Send + 'static> Taken<T> {
 }
 
 /// Waits for the writer, within bounds.
-async fn stored(
-    _attempt: Attempt,
-    partial: Partial,
-    writing: impl Future<Output = Result<WriteReport, WriteError>>,
-) -> Result<Partial, Refusal> {
+async fn stored<T>(_attempt: Attempt, writing: impl Future<Output = Result<T, WriteError>>) -> Result<T, Refusal> {
     match tokio::time::timeout(WRITE_TIME_MAX, writing).await {
-        Ok(Ok(_)) => Ok(partial),
+        Ok(Ok(report)) => Ok(report),
         Ok(Err(error)) => Err(Refusal::from(error)),
         Err(_) => Err(Refusal::unavailable("the store did not answer in time; try again")),
     }

@@ -79,9 +79,9 @@ impl Doors {
         RemoteWriteDoor::new(Arc::clone(store), door, self.settings.retention.samples)
     }
 
-    fn otlp(&self, name: &'static str) -> OtlpDoor {
+    fn otlp(&self, name: &'static str, store: &Arc<dyn Store>) -> OtlpDoor {
         let door = Door::new(name, self.settings.doors.limits.clone(), self.intake.clone(), self.metrics.clone());
-        OtlpDoor::new(door, self.security.clone(), self.settings.retention)
+        OtlpDoor::new(Arc::clone(store), door, self.security.clone(), self.settings.retention)
     }
 
     pub fn transport(&self, security: &DoorSecurity, door: &'static str) -> Transport {
@@ -105,7 +105,7 @@ impl Doors {
         let mut serve = |listener: Option<TcpListener>, name: &'static str, routes: &dyn Fn(OtlpDoor) -> Router| {
             let Some(listener) = listener else { return };
             let transport = self.transport(&self.security, name);
-            tasks.push(tokio::spawn(crate::web::serve_over(transport, listener, routes(self.otlp(name)), stop.clone())));
+            tasks.push(tokio::spawn(crate::web::serve_over(transport, listener, routes(self.otlp(name, store)), stop.clone())));
         };
         serve(listeners.grpc, OTLP_GRPC, &|door| grpc::port(door.grpc().merge(als.clone()), Arc::clone(store)));
         serve(listeners.http, OTLP_HTTP, &|door| {

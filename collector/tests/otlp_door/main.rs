@@ -9,7 +9,9 @@ mod envoy;
 mod exporter;
 mod guarded;
 mod logs;
+mod metrics;
 mod spans;
+mod tls;
 
 use std::io::Write;
 
@@ -24,6 +26,7 @@ use support::running::{accounted, counts, get, send, settings};
 use tonic::codec::CompressionEncoding;
 
 use crate::logs::log_records_are_stored_once_and_judged_one_by_one;
+use crate::metrics::metrics_become_series_and_a_retry_adds_nothing;
 use crate::spans::{export, hex, span};
 
 on_both!(
@@ -31,6 +34,7 @@ on_both!(
     bad_spans_are_refused_one_by_one,
     http_takes_every_encoding,
     log_records_are_stored_once_and_judged_one_by_one,
+    metrics_become_series_and_a_retry_adds_nothing,
 );
 
 async fn client(collector: &Collector) -> TraceServiceClient<tonic::transport::Channel> {
