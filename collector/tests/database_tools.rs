@@ -9,11 +9,13 @@ use std::sync::Arc;
 use sidelight_api::config::ObjectKey;
 use sidelight_collector::settings::Database;
 use sidelight_collector::store::admin::{Admin, AdminError, CheckReport};
+use sidelight_collector::store::log::{LEVEL_QUICK, LogBlockBuilder, LogRecord};
 use sidelight_collector::store::revisions::{Change, Expect, NewRevision, RevisionStore};
 use sidelight_collector::store::{
-    BlockWrite, Counts, Delivery, Edge, EdgeLabels, EncodedBlock, Family, Histogram, PgStore, ScrapeBatch, SqliteStore, Store,
-    Totals, Window, WriteBatch,
+    BlockWrite, Counts, Delivery, Edge, EdgeLabels, EncodedBlock, Family, Histogram, PgStore, ScrapeBatch, Span, SqliteStore,
+    Store, Totals, Window, WriteBatch,
 };
+use sidelight_collector::store::{sample, span_block};
 use support::place::Place;
 use support::postgres;
 
@@ -77,18 +79,44 @@ fn scrape(target: &str, at_s: i64, edges: usize) -> WriteBatch {
     WriteBatch { scrapes: vec![scrape], ..WriteBatch::default() }
 }
 
+/// A block as its signal writes it.
 fn block(family: Family, at_s: i64, items: u32) -> BlockWrite {
-    let block = EncodedBlock {
-        family,
-        slice_s: family.slice_at(at_s).from_s,
-        shard: i64::from(items),
-        from_us: at_s * 1_000_000,
-        to_us: at_s * 1_000_000 + 5,
-        items,
-        summary: vec![0, 255, 7],
-        data: (0..=255).collect(),
+    let at_ns = |item: u32| at_s * 1_000_000_000 + i64::from(item) * 1_000;
+    let slice_s = family.slice_at(at_s).from_s;
+    let (from_us, to_us) = (at_s * 1_000_000, at_s * 1_000_000 + i64::from(items));
+    let of = |summary, data| EncodedBlock { family, slice_s, shard: 1, from_us, to_us, items, summary, data };
+    let block = match family {
+        Family::SpanBlock => {
+            let span =
+                |item| Span { trace_id: [1; 16], id: u64::from(item).to_be_bytes(), start_ns: at_ns(item), ..Span::default() };
+            let spans: Vec<Span> = (1..=items).map(span).collect();
+            span_block::encode(spans.iter()).unwrap().remove(0).0
+        }
+        Family::LogBlock => {
+            let mut builder = LogBlockBuilder::new();
+            (1..=items).for_each(|item| builder.push(&LogRecord { time_ns: at_ns(item), ..LogRecord::default() }));
+            let finished = builder.finish(LEVEL_QUICK).unwrap().remove(0);
+            of(finished.summary, finished.data)
+        }
+        _ => {
+            let samples: Vec<(i64, f64)> = (1..=i64::from(items)).map(|series| (series, 0.5)).collect();
+            let ids = samples.iter().map(|sample| sample.0).collect();
+            of(sample::block::summary(ids), sample::block::encode_row(at_s * 1000, &samples))
+        }
     };
     BlockWrite { door: "test", signal: "items", block }
+}
+
+/// The series of the sample blocks.
+async fn fill_dictionary(place: &Place) {
+    let labels = if matches!(place, Place::Sqlite(_)) { "x'00'" } else { "decode('00', 'hex')" };
+    for series in 1..=4 {
+        let sql = format!(
+            "INSERT INTO metric_series (series_id, group_id, labels, kept_until_s) VALUES ({series}, 1, {labels}, 4000000000) \
+             ON CONFLICT DO NOTHING"
+        );
+        damage(place, &sql).await;
+    }
 }
 
 /// Something in every table that can be written to, over several slices.
@@ -103,6 +131,7 @@ async fn fill(place: &Place) {
     let delivery = Some(Delivery { id: [9; 16] });
     store.write(&WriteBatch { blocks, counts, delivery, ..WriteBatch::default() }).await.unwrap();
     store.close().await;
+    fill_dictionary(place).await;
     let key = ObjectKey { kind: "VirtualService".into(), namespace: "bookinfo".into(), name: "reviews".into() };
     revisions(place).await.append(vec![revision(&key, "# ä\nspec: {}\n")]).await.unwrap();
 }
@@ -264,6 +293,7 @@ async fn a_sound_database_has_no_findings(place: &Place) {
     fill(place).await;
     let report = check(&database(place)).await;
     assert_eq!(report.findings, []);
+    assert_eq!((report.blocks, report.items), (6, 21));
     assert!(report.rows > 1_200 * 4);
 }
 
@@ -292,6 +322,10 @@ async fn damage_is_found(place: &Place) {
     damage(place, "DELETE FROM edge WHERE edge_id = 3").await;
     damage(place, "UPDATE ingest_count SET total = total + 1 WHERE outcome = 'received' AND door = 'scrape'").await;
     damage(place, &format!("DELETE FROM slice WHERE family = 'log_block' AND from_s = {T}")).await;
+    damage(place, "DELETE FROM metric_series WHERE series_id = 2").await;
+    damage(place, &format!("UPDATE span_block_{T} SET items = 9")).await;
+    let (later, data) = (T + 7_200, if matches!(place, Place::Sqlite(_)) { "x'0102'" } else { "decode('0102', 'hex')" });
+    damage(place, &format!("UPDATE log_block_{later} SET data = {data}")).await;
     damage(place, "INSERT INTO slice (family, from_s, to_s) VALUES ('span_block', 0, 3600)").await;
     let findings = check(&database(place)).await.findings;
     let told: Vec<String> = findings.iter().map(|finding| format!("{}: {}", finding.place, finding.what)).collect();
@@ -305,6 +339,12 @@ async fn damage_is_found(place: &Place) {
         format!("rollup_1m: step {T} of edge 8 is not the sum of its steps in rollup_10s"),
         format!("rollup_1h: step {T} of edge 8 is not the sum of its steps in rollup_1m"),
     ];
+    assert!(told.iter().any(|line| line.starts_with(&format!("span_block_{T}: block ")) && line.ends_with("has 3 items, not 9")));
+    assert!(
+        told.iter().any(|line| line.starts_with(&format!("log_block_{later}: block ")) && line.contains("cannot be decoded"))
+    );
+    let series = format!("sample_block_{T}: samples of 1 series that are not in metric_series");
+    assert!(told.contains(&series), "{}", told.join("\n"));
     for line in &expected {
         assert!(told.contains(line), "{line}\nis not in\n{}", told.join("\n"));
     }

@@ -29,6 +29,8 @@ pub(super) async fn run(
         let pause = match merge_each(&*store, &how, &metrics).await {
             Ok(true) => PAUSE,
             Ok(false) => INTERVAL,
+            // The writer tells of it.
+            Err(error) if error.is_outage() => INTERVAL,
             Err(error) => {
                 warn!(error = &error as &dyn std::error::Error, "failed to merge blocks");
                 INTERVAL

@@ -4,6 +4,7 @@
 mod backup;
 mod catalog;
 mod check;
+mod check_blocks;
 mod check_rollups;
 mod compact;
 mod copy;

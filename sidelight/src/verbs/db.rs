@@ -137,7 +137,8 @@ async fn compact(database: &Database) -> Result<(), Exit> {
     let done = admin.compact().await;
     admin.close().await;
     let done = done?;
-    print(&format!("{} before, {} after\n", print::size(done.bytes_before), print::size(done.bytes_after)))?;
+    let (before, after) = (print::size(done.bytes_before), print::size(done.bytes_after));
+    print(&format!("{} small blocks merged; {before} before, {after} after\n", done.merged_blocks))?;
     if let Some(left_out) = done.left_out {
         print(&format!("{left_out}\n"))?;
     }

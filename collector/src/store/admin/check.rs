@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::AdminError;
 use super::catalog::{slices, tables};
-use super::check_rollups;
+use super::{check_blocks, check_rollups};
 use crate::store::database::{Database, Transaction};
 use crate::store::schema::{Dialect, Family, Slice};
 
@@ -24,6 +24,9 @@ pub struct Finding {
 pub struct CheckReport {
     pub tables: u64,
     pub rows: u64,
+    pub blocks: u64,
+    /// Spans, logs and samples in the blocks.
+    pub items: u64,
     pub findings: Vec<Finding>,
 }
 
@@ -46,6 +49,7 @@ pub(super) async fn check<D: Database>(database: &D) -> Result<CheckReport, Admi
     check_references(transaction, &listed, &mut report).await?;
     check_counts(transaction, &mut report).await?;
     check_rollups::check(transaction, &listed, &mut report).await?;
+    check_blocks::check(transaction, &listed, &mut report).await?;
     Ok(report)
 }
 

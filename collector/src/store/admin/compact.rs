@@ -1,16 +1,22 @@
 //! Gives back the room that deleted rows leave behind.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::Serialize;
 use sqlx::Connection as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
 use super::AdminError;
-use crate::store::{PgStore, SqliteStore, Store as _, StoreError};
+use crate::clock::now_ms;
+use crate::store::sample::compact::SampleCompact;
+use crate::store::span_block::SpanCompact;
+use crate::store::{Compact, PgStore, SqliteStore, Store, StoreError};
 
 #[derive(Clone, Debug, Serialize)]
 pub struct Compacted {
+    /// Small blocks that became fewer.
+    pub merged_blocks: u64,
     pub bytes_before: u64,
     pub bytes_after: u64,
     /// What was left out, and why.
@@ -18,10 +24,24 @@ pub struct Compacted {
     pub left_out: Option<&'static str>,
 }
 
+/// Merges small blocks until there is nothing left to merge, as a collector does in the background; several may at once.
+async fn merge(store: &dyn Store) -> Result<u64, AdminError> {
+    let samples = SampleCompact::new(store.series_index().await?);
+    let how: [Arc<dyn Compact>; 2] = [Arc::new(SpanCompact), Arc::new(samples)];
+    let mut merged = 0;
+    for how in &how {
+        while let Some(step) = store.merge_blocks(how, now_ms()).await? {
+            merged += step.from as u64;
+        }
+    }
+    Ok(merged)
+}
+
 /// Rewrites the file when nobody else has it open. A rewrite holds up every writer for as long as it takes, so that
 /// beside a collector only the log is taken into the file.
 pub(super) async fn sqlite(store: &SqliteStore, path: &Path) -> Result<Compacted, AdminError> {
     let bytes_before = size(path)?;
+    let merged_blocks = merge(store).await?;
     // Its own connections would be in the way.
     store.close().await;
     let mut connection = SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(path)).await.map_err(query)?;
@@ -30,7 +50,7 @@ pub(super) async fn sqlite(store: &SqliteStore, path: &Path) -> Result<Compacted
     sqlx::raw_sql(statement).execute(&mut connection).await.map_err(query)?;
     connection.close().await.map_err(query)?;
     let left_out = (!is_alone).then_some("a collector has the file open, so the file was not rewritten; stop it for that");
-    Ok(Compacted { bytes_before, bytes_after: size(path)?, left_out })
+    Ok(Compacted { merged_blocks, bytes_before, bytes_after: size(path)?, left_out })
 }
 
 /// Whoever has a database in WAL mode open holds a shared lock on it; this takes the exclusive one, if it can be had.
@@ -49,9 +69,10 @@ async fn is_alone(connection: &mut SqliteConnection) -> Result<bool, AdminError>
 /// Postgres does it table by table, beside everybody else.
 pub(super) async fn postgres(store: &PgStore) -> Result<Compacted, AdminError> {
     let bytes_before = database_size(store).await?;
+    let merged_blocks = merge(store).await?;
     let mut connection = store.pool().acquire().await.map_err(query)?;
     sqlx::raw_sql("VACUUM (ANALYZE)").execute(&mut *connection).await.map_err(query)?;
-    Ok(Compacted { bytes_before, bytes_after: database_size(store).await?, left_out: None })
+    Ok(Compacted { merged_blocks, bytes_before, bytes_after: database_size(store).await?, left_out: None })
 }
 
 async fn database_size(store: &PgStore) -> Result<u64, AdminError> {

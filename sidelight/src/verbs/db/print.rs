@@ -11,7 +11,11 @@ pub fn findings(report: &CheckReport) -> String {
     }
     let found = report.findings.len();
     let sum = if found == 1 { "1 finding".to_owned() } else { format!("{found} findings") };
-    text.push_str(&format!("{} rows of {} tables read, {sum}\n", report.rows, report.tables));
+    text.push_str(&format!("{} rows of {} tables read", report.rows, report.tables));
+    if report.blocks > 0 {
+        text.push_str(&format!(", {} items of {} blocks decoded", report.items, report.blocks));
+    }
+    text.push_str(&format!(", {sum}\n"));
     text
 }
 
