@@ -6,8 +6,10 @@
 
 pub mod clock;
 pub mod control;
+pub mod export;
 pub mod ingest;
 pub mod own_metrics;
+pub mod own_requests;
 pub mod pipeline;
 pub mod query;
 pub mod settings;

@@ -1,7 +1,7 @@
 //! What the collector tells of itself at `/metrics`.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -12,6 +12,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::control::ControlMetrics;
+use crate::export::ExportMetrics;
 use crate::ingest::door::DoorMetrics;
 use crate::store::{Counts, Merged};
 
@@ -47,6 +48,8 @@ pub struct OwnMetrics {
     collectors: Gauge,
     writes: Family<Outcome, Counter>,
     write_seconds: Histogram,
+    /// 0 between two transactions.
+    writing_since_ms: AtomicI64,
     rows: Counter,
     store_out: Gauge,
     edges: Gauge,
@@ -57,6 +60,7 @@ pub struct OwnMetrics {
     started_at: Gauge<f64, AtomicU64>,
     control: ControlMetrics,
     doors: DoorMetrics,
+    export: ExportMetrics,
 }
 
 impl Default for OwnMetrics {
@@ -72,6 +76,7 @@ impl Default for OwnMetrics {
             collectors: Gauge::default(),
             writes: Family::default(),
             write_seconds: Histogram::new(BUCKETS),
+            writing_since_ms: AtomicI64::new(0),
             rows: Counter::default(),
             store_out: Gauge::default(),
             edges: Gauge::default(),
@@ -82,6 +87,7 @@ impl Default for OwnMetrics {
             started_at: Gauge::default(),
             control: ControlMetrics::default(),
             doors: DoorMetrics::default(),
+            export: ExportMetrics::default(),
         };
         metrics.register();
         metrics.started_at.set(crate::clock::now_ms() as f64 / 1000.0);
@@ -129,6 +135,7 @@ impl OwnMetrics {
         registry.register("store_block_bytes", "Bytes of the blocks of a signal", self.block_bytes.clone());
         self.control.register(registry);
         self.doors.register(registry);
+        self.export.register(registry);
         registry.register_with_unit("start_time", "When this process started", Unit::Seconds, self.started_at.clone());
     }
 
@@ -142,6 +149,12 @@ impl OwnMetrics {
     #[must_use]
     pub fn doors(&self) -> DoorMetrics {
         self.doors.clone()
+    }
+
+    /// Those that the exporters count by themselves.
+    #[must_use]
+    pub fn export(&self) -> ExportMetrics {
+        self.export.clone()
     }
 
     /// OpenMetrics text.
@@ -174,7 +187,22 @@ impl OwnMetrics {
         self.collectors.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
+    /// A transaction of the writer begins.
+    pub fn writes(&self) {
+        self.writing_since_ms.store(crate::clock::now_ms(), Ordering::Relaxed);
+    }
+
+    /// How long the transaction that the writer is in has taken so far; nothing between two.
+    #[must_use]
+    pub fn writing_for(&self) -> Duration {
+        match self.writing_since_ms.load(Ordering::Relaxed) {
+            0 => Duration::ZERO,
+            since_ms => Duration::from_millis(u64::try_from(crate::clock::now_ms() - since_ms).unwrap_or(0)),
+        }
+    }
+
     pub fn wrote(&self, took: Duration, is_ok: bool, rows: usize) {
+        self.writing_since_ms.store(0, Ordering::Relaxed);
         self.writes.get_or_create(&Outcome { outcome: if is_ok { "stored" } else { "failed" } }).inc();
         self.write_seconds.observe(took.as_secs_f64());
         self.rows.inc_by(rows as u64);
@@ -213,29 +241,4 @@ impl OwnMetrics {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    #[test]
-    fn the_page_lists_what_is_told() {
-        let metrics = OwnMetrics::new();
-        metrics.scraped("stored", Duration::from_millis(3));
-        metrics.wrote(Duration::from_millis(3), true, 1);
-        let mut counts = Counts::default();
-        counts.add("zipkin", "spans", "stored", 1);
-        metrics.counted(&counts);
-        let text = metrics.encode();
-        let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
-        let told: BTreeSet<String> = types
-            .filter_map(|line| line.split_once(' '))
-            .map(|(name, kind)| if kind == "counter" { format!("{name}_total") } else { name.to_owned() })
-            .collect();
-        let page = include_str!("../../docs/own-metrics.md");
-        let listed = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
-        let listed: BTreeSet<String> = listed.map(str::to_owned).collect();
-        // The other way round does not hold: what has counted nothing yet is not told.
-        assert_eq!(told.difference(&listed).collect::<Vec<_>>(), Vec::<&String>::new());
-    }
-}
+mod tests;

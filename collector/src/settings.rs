@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::export::ExportSettings;
 use crate::ingest::door::DoorSettings;
 use crate::ingest::scrape;
 use crate::ingest::scrape::config::{ScrapeConfigError, is_url};
@@ -51,6 +52,10 @@ pub struct Settings {
     pub clock_skew_ms: i64,
     pub trace_sampling_percent: f64,
     pub retention: Retention,
+    /// The collector counts its own requests and scrapes itself, as one more workload.
+    pub watch_itself: bool,
+    /// Backends that spans are sent on to.
+    pub export: ExportSettings,
 }
 
 /// Where everything is kept.
@@ -125,6 +130,8 @@ impl Settings {
             clock_skew_ms: 0,
             trace_sampling_percent: 1.0,
             retention: Retention::default(),
+            watch_itself: false,
+            export: ExportSettings::default(),
         }
     }
 
@@ -136,6 +143,7 @@ impl Settings {
         self.check_scraping(&mut mistakes);
         self.check_discoveries(&mut mistakes);
         self.check_retention(&mut mistakes);
+        self.export.check(&mut mistakes);
         if !(0.0..=100.0).contains(&self.trace_sampling_percent) {
             mistakes.push(format!("the trace sampling is {} percent; it lies between 0 and 100", self.trace_sampling_percent));
         }

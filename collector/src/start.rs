@@ -1,8 +1,10 @@
 //! Starts the rooms of a collector in their order, and ends them in the reverse one.
 
 mod doors;
+mod export;
 mod forgetting;
 mod merging;
+mod own;
 mod stores;
 mod targets;
 
@@ -12,14 +14,17 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::header;
 use axum::routing::get;
+use sidelight_mesh::identity::IdentityError;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use self::doors::{Doors, OtlpListeners};
+use self::stores::Stores;
 use crate::clock::now_ms;
 use crate::control::{ControlError, ControlPlane, ControlSettings};
+use crate::export::ClientError;
 use crate::ingest::door::SecurityError;
 use crate::ingest::report;
 use crate::ingest::scrape::config::ScrapeConfigError;
@@ -57,6 +62,10 @@ pub enum StartError {
     Token(#[from] TokenError),
     #[error("failed to guard the doors")]
     Security(#[from] SecurityError),
+    #[error(transparent)]
+    Export(#[from] ClientError),
+    #[error("failed to name the collector as a workload")]
+    Identity(#[from] IdentityError),
 }
 
 /// Where a collector can be reached.
@@ -88,6 +97,7 @@ struct Stop {
     doors: CancellationToken,
     intake: CancellationToken,
     writing: CancellationToken,
+    exports: CancellationToken,
     control: CancellationToken,
 }
 
@@ -96,6 +106,7 @@ struct Tasks {
     doors: Vec<JoinHandle<()>>,
     intake: JoinHandle<()>,
     writing: JoinHandle<()>,
+    exports: Vec<JoinHandle<()>>,
 }
 
 struct Listeners {
@@ -112,10 +123,11 @@ impl Collector {
         info!(?settings, "starting");
         let (listeners, addresses) = Listeners::bind(&settings).await?;
         let auth = Arc::new(auth(&settings.auth)?);
-        let (store, revisions) = stores::open(&settings.database, settings.database_pool).await?;
+        let Stores { store, revisions, export_queue } = stores::open(&settings.database, settings.database_pool).await?;
         let metrics = OwnMetrics::new();
         let stop = Stop::default();
 
+        let exports = export::start(&settings.export, &export_queue, metrics.export(), &stop.exports)?;
         let (writer, handle) = Writer::new(Arc::clone(&store), Arc::clone(&metrics));
         let writing = tokio::spawn(writer.run(stop.writing.clone()));
         let intake = Intake::new(handle.clone()).with_edges(Arc::clone(&store));
@@ -135,7 +147,9 @@ impl Collector {
         let leases = targets::leases(&settings, &collector_id, &store, &clock, &metrics);
         let scheduler =
             Scheduler::new(clock, Arc::clone(&store), handle.clone(), Arc::clone(&metrics), statuses.clone(), leases).await?;
-        let sources = targets::sources(&settings, &control, &stop.scraping).await?;
+        let mut sources = targets::sources(&settings, &control, &stop.scraping).await?;
+        let mut own = own::start(&settings, addresses.dashboard, &stop.doors).await?;
+        sources.extend(own.source.take());
         let scraping = tokio::spawn(scheduler.run(sources, stop.scraping.clone()));
 
         let (door, security) = doors.zipkin();
@@ -151,20 +165,23 @@ impl Collector {
                 retention_s: settings.retention.hours.as_secs(),
             },
             api: api(&control, &store, &intake, &zipkin, &metrics)
+                .merge(own.stats())
                 .merge(targets::page(&statuses, &store, &collector_id))
                 .merge(doors.remote_write(&store).routes())
                 .merge(crate::web::federate::routes(Arc::clone(&store))),
             open: Router::new(),
             hosts: hosts(&settings),
             auth: Arc::clone(&auth),
+            exporters: exports.reports,
+            metrics: Arc::clone(&metrics),
         };
         let spans = crate::web::door(zipkin.writes().merge(zipkin.health()), zipkin.reads(), Arc::clone(&auth), hosts(&settings));
         crate::web::warn_if_exposed(addresses.dashboard, auth.mode());
         let intake = tokio::spawn(intake.run(stop.intake.clone()));
-        let mut tasks = doors.serve(listeners.otlp, &store, &handle, &stop.doors);
+        let mut tasks = doors.serve(listeners.otlp, &store, &handle, &own, &stop.doors);
         tasks.extend([
-            tokio::spawn(crate::web::serve(listeners.dashboard, crate::web::app(parts), stop.doors.clone())),
-            tokio::spawn(crate::web::serve_over(zipkin_transport, listeners.zipkin, spans, stop.doors.clone())),
+            tokio::spawn(crate::web::serve(listeners.dashboard, own.watch(crate::web::app(parts)), stop.doors.clone())),
+            tokio::spawn(crate::web::serve_over(zipkin_transport, listeners.zipkin, own.watch(spans), stop.doors.clone())),
             tokio::spawn(merging::run(
                 Arc::clone(&store),
                 vec![Arc::new(SpanCompact), Arc::new(LogCompact), Arc::new(SampleCompact::new(store.series_index().await?))],
@@ -175,7 +192,7 @@ impl Collector {
             tokio::spawn(forgetting::run(Arc::clone(&store), settings.retention, Arc::clone(&metrics), stop.doors.clone())),
         ]);
         info!(?addresses, "ready");
-        let tasks = Tasks { scraping, doors: tasks, intake, writing };
+        let tasks = Tasks { scraping, doors: tasks, intake, writing, exports: exports.tasks };
         Ok(Self { addresses, store, control, metrics, statuses, stop, tasks })
     }
 
@@ -217,6 +234,10 @@ impl Collector {
         ended("counting", self.tasks.intake).await;
         self.stop.writing.cancel();
         ended("writing", self.tasks.writing).await;
+        self.stop.exports.cancel();
+        for task in self.tasks.exports {
+            ended("an exporter", task).await;
+        }
         // Last, because a proxy that loses its control plane tells so, and looks for it again.
         self.stop.control.cancel();
         self.store.close().await;

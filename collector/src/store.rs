@@ -19,6 +19,7 @@ mod counters;
 mod database;
 mod dictionary;
 mod edge;
+mod export_queue;
 mod forget_edges;
 mod leases;
 pub mod log;
@@ -53,6 +54,7 @@ pub use block::{
 pub use block_compact::Merged;
 pub use block_read::Order;
 pub use edge::{EdgeFilter, EdgeLabels, in_namespaces};
+pub use export_queue::{Claim, ExportQueue, QueueState, QueuedBlock};
 pub use leases::{Decide, LeaseChanges, LeaseView, LeasedTarget};
 pub use log_search::{LOG_LINES_MAX, LogCompact};
 pub use postgres::{CONNECTIONS_DEFAULT, CONNECTIONS_MAX, CONNECTIONS_MIN, PgStore};

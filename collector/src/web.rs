@@ -31,6 +31,7 @@ use tower_http::compression::CompressionLayer;
 
 use self::auth::Auth;
 pub use self::guard::{HostPolicy, warn_if_exposed};
+pub use self::layers::OWN_TRACES;
 pub use self::mesh::MeshSource;
 pub use self::parts::{StatusFacts, WebParts};
 pub use self::serve::{Transport, serve, serve_over};
@@ -47,7 +48,7 @@ pub fn app(parts: WebParts) -> Router {
     let routes = Router::new()
         .merge(protected)
         .merge(auth::routes(auth))
-        .merge(health::routes(Arc::clone(&parts.store)))
+        .merge(health::routes(Arc::clone(&parts.store), Arc::clone(&parts.metrics)))
         .merge(open.clone())
         .fallback(assets::serve)
         .method_not_allowed_fallback(error::method_not_allowed);

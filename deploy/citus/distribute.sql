@@ -23,6 +23,7 @@ SELECT create_distributed_table('log_block', 'shard', colocate_with => 'span_blo
 SELECT create_distributed_table('sample_block', 'shard', colocate_with => 'none');
 
 SELECT create_distributed_table('delivery', 'delivery_id', colocate_with => 'none');
+SELECT create_distributed_table('export_queue', 'queue_id', colocate_with => 'none');
 SELECT create_distributed_table('metric_series', 'series_id', colocate_with => 'none');
 SELECT create_distributed_table('label_pair', 'label_pair_id', colocate_with => 'none');
 

@@ -4,6 +4,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub use crate::demo::args::DemoArgs;
+pub use crate::logging::LogArgs;
 pub use crate::serve::collector::CollectorArgs;
 pub use crate::serve::sidecar::SidecarArgs;
 pub use crate::verbs::db::DbArgs;
@@ -20,9 +21,8 @@ Environment: settings are also read from SIDELIGHT_<FLAG>, as each --help says; 
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
-    /// trace, debug, info, warn, error, off, or a list such as `info,sidelight_sidecar=debug`
-    #[arg(long, global = true, env = "SIDELIGHT_LOG_LEVEL", value_name = "LEVEL")]
-    pub log_level: Option<String>,
+    #[command(flatten)]
+    pub logging: LogArgs,
     /// End when stdin closes: how the demo makes sure that none of its processes outlives it
     #[arg(long, global = true, hide = true)]
     pub lifeline: bool,
@@ -256,6 +256,15 @@ impl Command {
             Self::Collector(_) => Some(cores),
             Self::Sidecar(args) => Some(args.threads()),
             _ => None,
+        }
+    }
+
+    /// The name of the service in traces of its own.
+    pub(crate) fn service(&self) -> &'static str {
+        match self {
+            Self::Collector(_) => sidelight_collector::own_requests::WORKLOAD,
+            Self::Sidecar(_) => "sidelight-sidecar",
+            _ => "sidelight",
         }
     }
 

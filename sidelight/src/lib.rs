@@ -26,7 +26,7 @@ fn dispatch(cli: Cli) -> Result<(), Exit> {
     let runtime = runtime(threads).context("cannot start the runtime")?;
     let lifeline = cli.lifeline;
     let result = runtime.block_on(async {
-        let _traces = logging::start(cli.log_level.as_deref(), cli.command.log_default())?;
+        let _traces = logging::start(&cli.logging, cli.command.log_default(), cli.command.service())?;
         command(cli.command, lifeline).await
     });
     // A blocked thread (a file, a name server) must not keep an ended command alive.

@@ -1,9 +1,12 @@
-//! Logs to stderr, and our own traces over OTLP where the environment names a receiver.
+//! Logs to stderr, as text or JSON, and our own traces over OTLP to whoever is named.
 
+use clap::{Args, ValueEnum};
 use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_otlp::{WithExportConfig as _, WithTonicConfig as _};
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -25,20 +28,47 @@ impl Drop for Traces {
     }
 }
 
-/// `level` is a level of Envoy or tracing, or a list of `target=level`.
+/// Flags of every command.
+#[derive(Clone, Debug, Args)]
+pub struct LogArgs {
+    /// trace, debug, info, warn, error, off, or a list such as `info,sidelight_sidecar=debug`
+    #[arg(long, global = true, env = "SIDELIGHT_LOG_LEVEL", value_name = "LEVEL")]
+    pub log_level: Option<String>,
+    /// Lines for people, or one JSON object a line
+    #[arg(long, global = true, env = "SIDELIGHT_LOG_FORMAT", value_enum, default_value = "text")]
+    pub log_format: LogFormat,
+    /// Send Sidelight's own traces by OTLP (gRPC), also to the collector itself: http://127.0.0.1:4317
+    #[arg(long, global = true, env = "SIDELIGHT_OWN_TRACES", value_name = "URL")]
+    pub own_traces: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+/// The level is one of Envoy or tracing, or a list of `target=level`.
 ///
 /// # Errors
 /// The level or the exporter's settings are wrong.
-pub fn start(level: Option<&str>, default: &str) -> Result<Traces, Exit> {
-    let filter = filter(level.unwrap_or(default))?;
-    let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false).with_target(false);
-    let provider = std::env::var_os(OTLP_ENDPOINT).map(|_| exporter()).transpose()?;
+pub fn start(args: &LogArgs, default: &str, service: &'static str) -> Result<Traces, Exit> {
+    let filter = filter(args.log_level.as_deref().unwrap_or(default))?;
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false).with_target(false);
+    let logs = match args.log_format {
+        LogFormat::Text => lines.with_filter(filter).boxed(),
+        LogFormat::Json => lines.json().with_filter(filter).boxed(),
+    };
+    let is_wanted = args.own_traces.is_some() || std::env::var_os(OTLP_ENDPOINT).is_some();
+    let provider = is_wanted.then(|| exporter(args.own_traces.as_deref(), service)).transpose()?;
     let spans = provider.as_ref().map(|provider| {
-        let tracer = provider.tracer("sidelight");
-        tracing_opentelemetry::layer().with_tracer(tracer).with_filter(tracing_subscriber::filter::LevelFilter::INFO)
+        // Ours alone: the libraries beneath the exporter would tell of the export itself.
+        let ours = Targets::new().with_target("sidelight", LevelFilter::INFO);
+        tracing_opentelemetry::layer().with_tracer(provider.tracer("sidelight")).with_filter(ours)
     });
     // Spans first: their filter is their own, the logs' filter must not hide them.
-    let _ = tracing_subscriber::registry().with(spans).with(logs.with_filter(filter)).try_init();
+    let _ = tracing_subscriber::registry().with(spans).with(logs).try_init();
     Ok(Traces(provider))
 }
 
@@ -51,12 +81,18 @@ fn filter(level: &str) -> Result<EnvFilter, Exit> {
     EnvFilter::try_new(level).map_err(|error| Exit::settings(format!("--log-level `{level}`: {error}")))
 }
 
-fn exporter() -> Result<SdkTracerProvider, Exit> {
-    let exporter = opentelemetry_otlp::SpanExporter::builder()
-        .with_tonic()
-        .build()
-        .map_err(|error| Exit::settings(format!("{OTLP_ENDPOINT}: {error}")))?;
-    let resource = opentelemetry_sdk::Resource::builder().with_service_name("sidelight").build();
+/// Sends in the background, from a queue that drops what it cannot hold.
+fn exporter(url: Option<&str>, service: &'static str) -> Result<SdkTracerProvider, Exit> {
+    let mut marked = tonic::metadata::MetadataMap::new();
+    // A collector that is sent its own spans makes no spans of taking them in.
+    marked.insert(sidelight_collector::web::OWN_TRACES, tonic::metadata::MetadataValue::from_static("1"));
+    let mut builder = opentelemetry_otlp::SpanExporter::builder().with_tonic().with_metadata(marked);
+    if let Some(url) = url {
+        builder = builder.with_endpoint(url);
+    }
+    let flag = if url.is_some() { "--own-traces" } else { OTLP_ENDPOINT };
+    let exporter = builder.build().map_err(|error| Exit::settings(format!("{flag}: {error}")))?;
+    let resource = opentelemetry_sdk::Resource::builder().with_service_name(service).build();
     Ok(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build())
 }
 

@@ -3,6 +3,7 @@
 pub mod collector;
 pub mod config_file;
 mod door_args;
+pub mod export;
 pub mod folder;
 pub mod sidecar;
 

@@ -6,6 +6,7 @@ mod browser_target;
 mod demo;
 mod dist;
 mod npm;
+mod peers;
 mod postgres;
 mod programs;
 mod steps;
@@ -39,6 +40,9 @@ enum Chore {
         /// List the steps and stop
         #[arg(long)]
         list: bool,
+        /// Run the tests against peers that take minutes to build, such as Jaeger, instead
+        #[arg(long)]
+        peers: bool,
     },
     /// Build the dashboard into ui/dist
     Ui {
@@ -58,7 +62,7 @@ enum Chore {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().chore {
         Chore::Demo { flags } => demo::run(&flags),
-        Chore::Test { only, list } => test::run(&only, list),
+        Chore::Test { only, list, peers } => test::run(&only, list, peers),
         Chore::Ui { quick: false } => ui::run(),
         Chore::Ui { quick: true } => ui::run_quick(),
         Chore::Bench { only } => bench::run(&only),

@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::npm;
+use crate::peers;
 use crate::postgres;
 use crate::programs;
 use crate::steps::{Step, execute, run_all};
@@ -15,8 +16,8 @@ use crate::workspace::{self, cargo};
 /// Version of the licence and dependency checker that is built when none is installed.
 const CARGO_DENY: &str = "0.20.2";
 
-pub fn run(only: &[String], list: bool) -> Result<()> {
-    let mut steps = all();
+pub fn run(only: &[String], list: bool, peers: bool) -> Result<()> {
+    let mut steps = if peers { peers::steps() } else { all() };
     if list {
         for step in &steps {
             println!("{}", step.name);
@@ -32,7 +33,7 @@ pub fn run(only: &[String], list: bool) -> Result<()> {
 
 fn all() -> Vec<Step> {
     vec![
-        Step::new("peers: postgres, prometheus, chromium", peers),
+        Step::new("peers: postgres, prometheus, chromium", installed_peers),
         Step::new("format", || execute(cargo().args(["fmt", "--all", "--check"]))),
         Step::new("lints", || {
             execute(cargo().args(["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]))
@@ -50,7 +51,7 @@ fn all() -> Vec<Step> {
     ]
 }
 
-fn peers() -> Result<()> {
+fn installed_peers() -> Result<()> {
     programs::require("postgresql", "testing the Postgres store", || postgres::server_programs().is_some())?;
     programs::require("pgbouncer", "testing the Postgres store behind a pooler", || {
         programs::find("pgbouncer").is_some() || std::path::Path::new("/usr/sbin/pgbouncer").is_file()

@@ -258,6 +258,7 @@ impl Writer {
 
     async fn write(&self, group: Arc<Vec<WriteBatch>>, rows: usize) -> Result<Vec<WriteReport>, StoreError> {
         let started = Instant::now();
+        self.metrics.writes();
         let result = self.store.write_group(group).await;
         self.metrics.wrote(started.elapsed(), result.is_ok(), rows);
         for report in result.iter().flatten() {

@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::own::Own;
 use super::{StartError, bind};
 use crate::ingest::als::{self, AlsDoor};
 use crate::ingest::door::{Door, DoorMetrics, DoorSecurity, Guard, require_token};
@@ -97,6 +98,7 @@ impl Doors {
         listeners: OtlpListeners,
         store: &Arc<dyn Store>,
         writer: &WriterHandle,
+        own: &Own,
         stop: &CancellationToken,
     ) -> Vec<JoinHandle<()>> {
         let remote_write = self.remote_write(store);
@@ -109,7 +111,7 @@ impl Doors {
         };
         serve(listeners.grpc, OTLP_GRPC, &|door| grpc::port(door.grpc().merge(als.clone()), Arc::clone(store)));
         serve(listeners.http, OTLP_HTTP, &|door| {
-            crate::web::open_door(door.http().merge(remote_write.guarded(self.security.clone())))
+            own.watch(crate::web::open_door(door.http().merge(remote_write.guarded(self.security.clone()))))
         });
         if self.security.has_files() {
             tasks.push(tokio::spawn(self.security.follow_files(self.metrics, stop.clone())));

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
+use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 use super::batch::Edge;
@@ -25,6 +26,8 @@ pub(super) struct Caches {
     /// The last write failed with an outage.
     is_out: AtomicBool,
     pub samples: SampleCaches,
+    /// Exporters that spans are queued for.
+    exporters: ArcSwap<Vec<&'static str>>,
 }
 
 /// The edges of one generation of the dictionary.
@@ -197,6 +200,14 @@ impl Caches {
 
     pub fn corrupt_blocks(&self) -> u64 {
         self.corrupt_blocks.load(Ordering::Relaxed)
+    }
+
+    pub fn set_exporters(&self, exporters: Vec<&'static str>) {
+        self.exporters.store(Arc::new(exporters));
+    }
+
+    pub fn exporters(&self) -> Arc<Vec<&'static str>> {
+        self.exporters.load_full()
     }
 
     /// The newest sample of all.

@@ -31,7 +31,7 @@ impl SpanKind {
 }
 
 /// One side of an exchange, as Zipkin tells it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Endpoint {
     pub service: Arc<str>,
     pub ip: Option<std::net::IpAddr>,

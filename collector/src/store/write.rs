@@ -107,6 +107,7 @@ async fn attempt<D: Database>(
     for (block, names) in spans {
         span_write::remember_names(&mut writing, names, block.slice().to_s()).await?;
     }
+    writing.queue_for_exporters(spans).await?;
     let mut counts = Counts::default();
     for report in &reports {
         counts.merge(&report.counts);

@@ -12,6 +12,7 @@ use super::error::{Refusal, no_such_route};
 use super::parts::Shared;
 use super::{graph, logs, namespaces, timeline, traces};
 use crate::clock;
+use crate::export::Report;
 use crate::query::window::STEP_MS;
 
 pub fn routes() -> Router<Arc<Shared>> {
@@ -44,5 +45,6 @@ async fn status(State(shared): State<Arc<Shared>>) -> Json<Status> {
         scrape_interval_s: shared.status.scrape_interval_s,
         rollup_s: u64::try_from(STEP_MS / 1000).unwrap_or_default(),
         retention_s: shared.status.retention_s,
+        exporters: shared.exporters.iter().map(Report::status).collect(),
     })
 }

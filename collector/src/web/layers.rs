@@ -16,6 +16,9 @@ pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Characters of a request id that a client may bring.
 const REQUEST_ID_CHARS_MAX: usize = 128;
 
+/// Marks a request that brings spans of a collector itself.
+pub const OWN_TRACES: &str = "x-sidelight-own-traces";
+
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Code only from here, and WebAssembly; styles may be inline because the editor and the charts write their own.
@@ -28,15 +31,32 @@ pub async fn request_id(mut request: Request, next: Next) -> Response {
     let brought = request.headers().get(&REQUEST_ID).filter(|id| is_sane(id)).cloned();
     let id = brought.unwrap_or_else(new_request_id);
     request.headers_mut().insert(REQUEST_ID.clone(), id.clone());
-    let span = tracing::debug_span!(
-        "http",
-        method = %request.method(),
-        path = request.uri().path(),
-        request_id = id.to_str().unwrap_or_default(),
-    );
-    let mut response = next.run(request).instrument(span).await;
+    let span = span(&request, &id);
+    let mut response = next.run(request).instrument(span.clone()).await;
+    span.record("http.response.status_code", response.status().as_u16());
+    if response.status().is_server_error() {
+        span.record("otel.status_code", "ERROR");
+    }
     response.headers_mut().insert(REQUEST_ID.clone(), id);
     response
+}
+
+/// The span of a request, which our own traces show. A request that brings such traces has none, as the traces of taking
+/// them in would be the next to bring.
+fn span(request: &Request, id: &HeaderValue) -> tracing::Span {
+    if request.headers().contains_key(OWN_TRACES) {
+        return tracing::Span::none();
+    }
+    tracing::info_span!(
+        "http",
+        otel.name = format!("{} {}", request.method(), request.uri().path()),
+        otel.kind = "server",
+        otel.status_code = tracing::field::Empty,
+        http.request.method = %request.method(),
+        url.path = request.uri().path(),
+        http.response.status_code = tracing::field::Empty,
+        request_id = id.to_str().unwrap_or_default(),
+    )
 }
 
 /// Tells browsers what pages of ours may do.

@@ -9,6 +9,8 @@ use super::auth::Auth;
 use super::guard::HostPolicy;
 use super::mesh::MeshSource;
 use crate::clock;
+use crate::export::Report;
+use crate::own_metrics::OwnMetrics;
 use crate::query::window::Moment;
 use crate::store::revisions::RevisionStore;
 use crate::store::{Store, StoreError};
@@ -19,6 +21,7 @@ const SETTLE_MS_MAX: f64 = 30_000.0;
 /// Everything the web server needs from the rest of the collector.
 pub struct WebParts {
     pub store: Arc<dyn Store>,
+    pub metrics: Arc<OwnMetrics>,
     pub revisions: Arc<dyn RevisionStore>,
     pub mesh: Arc<dyn MeshSource>,
     pub status: StatusFacts,
@@ -27,6 +30,8 @@ pub struct WebParts {
     /// Routes of other rooms that need none.
     pub open: Router,
     pub auth: Arc<Auth>,
+    /// What `GET /api/status` says of exporters.
+    pub exporters: Vec<Report>,
     pub hosts: HostPolicy,
 }
 
@@ -44,6 +49,7 @@ pub(super) struct Shared {
     pub revisions: Arc<dyn RevisionStore>,
     pub mesh: Arc<dyn MeshSource>,
     pub status: StatusFacts,
+    pub exporters: Vec<Report>,
     born_ms: OnceCell<i64>,
 }
 
@@ -63,6 +69,7 @@ impl WebParts {
             revisions: Arc::clone(&self.revisions),
             mesh: Arc::clone(&self.mesh),
             status: self.status,
+            exporters: self.exporters.clone(),
             born_ms: OnceCell::new(),
         }
     }

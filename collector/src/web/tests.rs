@@ -25,6 +25,7 @@ use tower::ServiceExt;
 use super::auth::{Auth, Token};
 use super::{HostPolicy, MeshSource, StatusFacts, WebParts, app};
 use crate::control::Author;
+use crate::own_metrics::OwnMetrics;
 use crate::query::graph::facts::MeshFacts;
 use crate::query::graph::fixture::{Fixture, WINDOW};
 use crate::store::revisions::{NewRevision, RevisionError, RevisionStore, StoredRevision};
@@ -68,6 +69,8 @@ impl Server {
         let store = SqliteStore::open(&directory.path().join("store.db")).await.unwrap();
         fill(&store, fixture, at_ms).await;
         let router = app(WebParts {
+            exporters: Vec::new(),
+            metrics: OwnMetrics::new(),
             store: Arc::new(store),
             revisions: Arc::new(OneChange),
             mesh: Arc::new(Mesh(fixture.mesh.clone())),

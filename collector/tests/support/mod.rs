@@ -1,6 +1,7 @@
 //! What the collector's tests share.
 #![allow(dead_code)] // each test program uses its own part
 
+pub mod backend;
 pub mod envoy;
 pub mod place;
 pub mod postgres;

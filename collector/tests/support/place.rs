@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sidelight_collector::store::{PgStore, SqliteStore, Store};
+use sidelight_collector::store::{ExportQueue, PgStore, SqliteStore, Store};
 
 use super::postgres;
 
@@ -22,9 +22,20 @@ impl Place {
 
     /// Opens the store; a second time on the same data.
     pub async fn open(&self) -> Arc<dyn Store> {
+        self.open_with_queue().await.0
+    }
+
+    /// The same with the queue of spans to export.
+    pub async fn open_with_queue(&self) -> (Arc<dyn Store>, Arc<dyn ExportQueue>) {
         match self {
-            Self::Sqlite(folder) => Arc::new(SqliteStore::open(&folder.path().join("sidelight.db")).await.unwrap()),
-            Self::Postgres(url) => Arc::new(PgStore::connect(url).await.unwrap()),
+            Self::Sqlite(folder) => {
+                let store = Arc::new(SqliteStore::open(&folder.path().join("sidelight.db")).await.unwrap());
+                (store.clone(), store)
+            }
+            Self::Postgres(url) => {
+                let store = Arc::new(PgStore::connect(url).await.unwrap());
+                (store.clone(), store)
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ use sidelight_collector::{Collector, StartError};
 use tokio_util::sync::CancellationToken;
 
 use super::door_args::DoorArgs;
+use super::export::ExportArgs;
 use super::folder::user_folder;
 use crate::exit::Exit;
 use crate::output::print;
@@ -92,17 +93,13 @@ pub struct CollectorArgs {
     /// Most bytes of samples, the oldest go first [default: no limit]
     #[arg(long, env = "SIDELIGHT_MAX_SIZE_SAMPLES", value_parser = parse_size, value_name = "SIZE")]
     pub max_size_samples: Option<u64>,
+    /// Count the collector's own requests and show it as one more workload
+    #[arg(long, env = "SIDELIGHT_WATCH_ITSELF", default_value_t = true, action = clap::ArgAction::Set, value_name = "true|false")]
+    pub watch_itself: bool,
     #[command(flatten)]
     pub doors: DoorArgs,
     #[command(flatten)]
-    pub later: LaterArgs,
-}
-
-/// Flags of the contract whose feature is not built yet: refused, not ignored.
-#[derive(Clone, Debug, Args)]
-pub struct LaterArgs {
-    #[arg(long, env = "SIDELIGHT_EXPORT_OTLP", hide = true)]
-    pub export_otlp: Option<String>,
+    pub export: ExportArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -147,7 +144,7 @@ fn start_failed(error: StartError) -> Exit {
 impl CollectorArgs {
     /// Everything that is wrong is told together; nothing is opened, but the folder is made.
     fn settings(&self, env: impl Fn(&str) -> Option<PathBuf>) -> Result<Settings, Exit> {
-        let mut mistakes = self.later.mistakes();
+        let mut mistakes = Vec::new();
         let folder = self.folder(env).unwrap_or_else(|mistake| {
             mistakes.push(mistake);
             PathBuf::new()
@@ -161,7 +158,10 @@ impl CollectorArgs {
             AuthSettings::None
         });
         let doors = self.doors.settings(&mut mistakes);
+        let export = self.export.settings(&mut mistakes);
         let settings = Settings {
+            export,
+            watch_itself: self.watch_itself,
             listen: self.listen,
             zipkin: self.zipkin,
             xds: self.xds,
@@ -229,14 +229,6 @@ impl CollectorArgs {
     }
 }
 
-impl LaterArgs {
-    fn mistakes(&self) -> Vec<String> {
-        let later = [("--export-otlp", &self.export_otlp, "spans can be read through Zipkin's API")];
-        let given = later.into_iter().filter(|(_, value, _)| value.is_some());
-        given.map(|(flag, _, instead)| format!("{flag} is not built yet; {instead}")).collect()
-    }
-}
-
 /// `500MB`, `20GB`, or bytes without a unit.
 fn parse_size(text: &str) -> Result<u64, String> {
     let units = [("kB", 1_000), ("MB", 1_000_000), ("GB", 1_000_000_000), ("TB", 1_000_000_000_000), ("", 1)];
@@ -247,7 +239,7 @@ fn parse_size(text: &str) -> Result<u64, String> {
     bytes.filter(|bytes| *bytes > 0).ok_or_else(|| format!("`{text}` is no size, such as 500MB or 20GB"))
 }
 
-fn parse_interval(text: &str) -> Result<Duration, String> {
+pub(super) fn parse_interval(text: &str) -> Result<Duration, String> {
     match text.strip_suffix("ms").map(str::parse) {
         Some(Ok(milliseconds)) => Ok(Duration::from_millis(milliseconds)),
         _ => crate::cli::parse_duration(text).map(Duration::from_secs),
@@ -273,11 +265,11 @@ mod tests {
 
     #[test]
     fn all_mistakes_are_told_at_once() {
-        let flags = ["--export-otlp=http://127.0.0.1:4317", "--database=mysql:x", "--auth=none", "--trace-sampling=200"];
+        let flags = ["--export-otlp=127.0.0.1:4317", "--database=mysql:x", "--auth=none", "--trace-sampling=200"];
         let Err(Exit::Settings(mistakes)) = settings(&flags) else { panic!("accepted") };
         assert_eq!(mistakes.len(), 4, "{mistakes:?}");
-        assert_eq!(mistakes[0], "--export-otlp is not built yet; spans can be read through Zipkin's API");
-        assert_eq!(mistakes[1], "there is no HOME to keep the data in; name a folder with --data");
+        assert_eq!(mistakes[0], "there is no HOME to keep the data in; name a folder with --data");
+        assert_eq!(mistakes[2], "--export-otlp: `127.0.0.1:4317` is not a URL to export to, such as http://127.0.0.1:4317");
     }
 
     #[test]
