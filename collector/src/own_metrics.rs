@@ -14,6 +14,7 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::control::ControlMetrics;
 use crate::export::ExportMetrics;
 use crate::ingest::door::DoorMetrics;
+use crate::query::graph::skipped;
 use crate::store::{Counts, Merged};
 
 /// Seconds; from a commit on a fast disk to one that a person notices.
@@ -130,6 +131,7 @@ impl OwnMetrics {
         registry.register("store_outage", "1 while the database is away, full or read-only", self.store_out.clone());
         registry.register("store_edges", "Edges in the dictionary", self.edges.clone());
         registry.register("store_slices_dropped", "Time slices dropped by retention", self.slices_dropped.clone());
+        registry.register("graph_rows_skipped", "Rows that graphs did not draw, by reason", skipped::rows());
         registry.register("store_blocks_merged", "Small blocks that went into larger ones", self.blocks_merged.clone());
         registry.register("store_blocks_corrupt", "Times that a block could not be read", self.blocks_corrupt.clone());
         registry.register("store_block_bytes", "Bytes of the blocks of a signal", self.block_bytes.clone());

@@ -9,7 +9,7 @@ use std::time::Duration;
 use sidelight_collector::store::span_block::SpanCompact;
 use sidelight_collector::store::{
     AttributeValue, BlockHead, BlockWrite, Compact, EncodedBlock, Family, LEVEL_CORRUPT, LEVEL_DENSE, LEVEL_MERGED,
-    LEVEL_WRITTEN, Order, Resource, Retention, Span, Store, TraceQuery, WriteBatch,
+    LEVEL_WRITTEN, Order, Resource, Retention, Span, Store, TRACE_SPANS_MAX, TraceQuery, WriteBatch,
 };
 use support::place::Place;
 
@@ -22,6 +22,7 @@ on_both!(
     a_merge_that_is_cut_off_loses_nothing,
     a_corrupt_block_is_set_aside,
     blocks_stay_below_their_bytes,
+    a_trace_that_has_everything_is_cut,
 );
 
 fn span(trace: u32, id: u8, start_s: i64) -> Span {
@@ -163,6 +164,22 @@ async fn a_corrupt_block_is_set_aside(place: &Place) {
     after.sort_unstable();
     assert_eq!(after, [(LEVEL_DENSE, 100), (LEVEL_CORRUPT, 3)]);
     check(&*store, 10).await;
+}
+
+async fn a_trace_that_has_everything_is_cut(place: &Place) {
+    let store = place.open().await;
+    for n in 0..4i64 {
+        let spans = (0..8_000).map(|number: i64| {
+            let id = (n * 8_000 + number).to_be_bytes();
+            Span { id, ..span(1, 0, T + n) }
+        });
+        store.write(&batch(spans.collect())).await.unwrap();
+    }
+    let trace = store.trace(span(1, 0, T).trace_id).await.unwrap();
+    assert_eq!(trace.len(), TRACE_SPANS_MAX);
+    let query = TraceQuery { to_us: i64::MAX, limit: 5, ..TraceQuery::default() };
+    let found = store.find_traces(&query).await.unwrap();
+    assert_eq!((found.traces.len(), found.traces[0].len()), (1, TRACE_SPANS_MAX));
 }
 
 fn heavy(from_s: i64, bytes: usize) -> WriteBatch {

@@ -14,6 +14,7 @@ pub mod peer;
 mod precedence;
 pub mod reduce;
 pub mod render;
+pub mod skipped;
 pub mod traffic;
 
 #[cfg(test)]
@@ -64,6 +65,7 @@ fn exchanges<'a>(input: Input<'a>, options: &GraphOptions) -> Exchanges<'a> {
 
 fn finish(exchanges: Exchanges<'_>, input: Input<'_>, options: &GraphOptions, focused: bool) -> Graph {
     if !exchanges.skipped.is_empty() {
+        skipped::count(&exchanges.skipped);
         tracing::debug!(skipped = ?exchanges.skipped, "rows that the graph does not draw");
     }
     let graph_type = options.graph_type;

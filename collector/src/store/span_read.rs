@@ -12,6 +12,9 @@ use super::{Span, StoreError};
 /// Spans of one trace that are answered; a larger trace is cut.
 pub const TRACE_SPANS_MAX: usize = 10_000;
 
+/// Spans of one trace that are gathered before copies are left out.
+const GATHERED_MAX: usize = 2 * TRACE_SPANS_MAX;
+
 pub(super) type TraceId = [u8; 16];
 
 pub(super) async fn services<D: Database>(database: &D) -> Result<Vec<String>, StoreError> {
@@ -39,6 +42,9 @@ pub(super) async fn trace<D: Database>(database: &D, trace_id: TraceId) -> Resul
         let mut heads = HeadQuery { key: Some(trace_id), summary_bytes: Some(TRACES_BYTES), ..HeadQuery::new(slice_s) };
         while let Some(page) = reader.heads(&mut heads).await? {
             for head in &page {
+                if found.is_full() {
+                    return Ok(found.finish().pop().unwrap_or_default());
+                }
                 if !found.may_be_in(head) {
                     continue;
                 }
@@ -66,6 +72,11 @@ impl Traces {
         self.spans.keys().any(|id| may_have_trace(&head.summary, id))
     }
 
+    /// No trace takes more spans: somebody may put everything into one.
+    pub fn is_full(&self) -> bool {
+        self.spans.values().all(|spans| spans.len() >= GATHERED_MAX)
+    }
+
     /// Adds the spans of a block; one that cannot be read is skipped.
     pub async fn read<D: Database>(self, database: &D, head: &BlockHead, data: Vec<u8>) -> Result<Self, StoreError> {
         let (traces, result) = tokio::task::spawn_blocking(move || {
@@ -86,11 +97,10 @@ impl Traces {
         let wanted = columns.rows_of(|id| self.spans.contains_key(id));
         for row in wanted {
             let span = columns.span(row)?;
-            if let Some(spans) = self.spans.get_mut(&span.trace_id) {
-                // Copies are only found when all is there, so there may be some more.
-                if spans.len() < 2 * TRACE_SPANS_MAX {
-                    spans.push(span);
-                }
+            if let Some(spans) = self.spans.get_mut(&span.trace_id)
+                && spans.len() < GATHERED_MAX
+            {
+                spans.push(span);
             }
         }
         Ok(())

@@ -170,6 +170,9 @@ async fn fetch<D: Database>(
         let mut heads = HeadQuery { from_us, to_us, summary_bytes: Some(TRACES_BYTES), ..HeadQuery::new(slice_s) };
         while let Some(page) = reader.heads(&mut heads).await? {
             for head in &page {
+                if traces.is_full() {
+                    return Ok((traces.finish(), true));
+                }
                 if !traces.may_be_in(head) {
                     continue;
                 }
