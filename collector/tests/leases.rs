@@ -293,3 +293,49 @@ async fn a_proxy_known_by_a_file_and_by_its_connection_is_one_target_for_all() {
     let keys: BTreeSet<String> = place.open().await.leased_targets().await.unwrap().iter().map(|t| t.key.to_string()).collect();
     assert_eq!(keys, BTreeSet::new(), "whoever leaves in order leaves nothing");
 }
+
+async fn a_proxy_that_leaves_just_before_the_collector_stops_is_counted(place: &Place) {
+    let proxy = CountingProxy::start(0).await;
+    let rare = Settings { scrape_interval: Duration::from_secs(3600), ..settings(place) };
+    let collector = Collector::start(rare).await.unwrap();
+    let connection = connect(&collector, node(&proxy)).await;
+    eventually("the first scrape", || async { !collector.scrapes().all().is_empty() }).await;
+    proxy.count("cart", 9);
+    // The last scrape still runs when the collector is told to stop.
+    proxy.slow_down(Duration::from_millis(500));
+    drop(connection);
+    eventually("the proxy has left", || async { collector.control().targets().borrow().is_empty() }).await;
+    collector.shutdown().await;
+    let collector = Collector::start(settings(place)).await.unwrap();
+    assert_eq!(stored(&collector, "cart").await, 9);
+    collector.shutdown().await;
+}
+
+async fn a_proxy_that_comes_back_during_its_last_scrape_waits_for_it(place: &Place) {
+    let proxy = CountingProxy::start(0).await;
+    let rare = Settings { scrape_interval: Duration::from_secs(3600), ..settings(place) };
+    let collector = Collector::start(rare).await.unwrap();
+    let mut connection = connect(&collector, node(&proxy)).await;
+    eventually("the first scrape", || async { !collector.scrapes().all().is_empty() }).await;
+    proxy.slow_down(Duration::from_millis(300));
+    for round in 1..=4 {
+        proxy.count("cart", 1);
+        let scrapes = proxy.scrapes();
+        drop(connection);
+        eventually("the proxy has left", || async { collector.control().targets().borrow().is_empty() }).await;
+        connection = connect(&collector, node(&proxy)).await;
+        // Once when it left, once when it came.
+        eventually("two scrapes", || async { proxy.scrapes() >= scrapes + 2 }).await;
+        until_stored(&collector, "cart", round).await;
+    }
+    eventually("how it went shows", || async { collector.scrapes().get(&proxy.url()).is_some_and(|scrape| scrape.up) }).await;
+    let (_, metrics) = get(collector.addresses().dashboard, "/metrics").await;
+    assert!(!metrics.contains("sidelight_scrapes_total{outcome=\"failed\"}"), "{metrics}");
+    drop(connection);
+    collector.shutdown().await;
+}
+
+on_both!(
+    a_proxy_that_leaves_just_before_the_collector_stops_is_counted,
+    a_proxy_that_comes_back_during_its_last_scrape_waits_for_it,
+);

@@ -27,7 +27,9 @@ fn edges(from: usize, count: usize) -> WriteBatch {
     let added = (from..from + count).map(|number| {
         let mut labels = EdgeLabels::default();
         labels.set("source_workload", format!("w{number}").into());
-        let edge = Arc::new(Edge::new(Arc::new(labels), Arc::from([1.0])));
+        // Bounds of its own for each: a shared row of bounds would make them take turns by itself.
+        let bound = if number < 100_000 { 1.0 } else { 2.0 };
+        let edge = Arc::new(Edge::new(Arc::new(labels), Arc::from([bound])));
         (1_800_000_000, edge, Totals { requests: 1, ..Totals::default() })
     });
     WriteBatch { added: added.collect(), ..WriteBatch::default() }
@@ -47,17 +49,17 @@ async fn no_collector_misses_edges_of_another() {
             }
         }
     });
-    let write = |store: Arc<dyn Store>, first: usize| async move {
-        for round in 0..2 {
-            let batch = edges(first + round * 2_000, 1_200);
-            store.write(&batch).await.unwrap();
+    let write = |store: Arc<dyn Store>, first: usize, batches: usize, size: usize| async move {
+        for batch in 0..batches {
+            store.write(&edges(first + batch * size, size)).await.unwrap();
         }
     };
-    tokio::join!(write(one.clone(), 0), write(two.clone(), 100_000));
+    // While the one still writes many the other has long written a few with higher ids.
+    tokio::join!(write(one.clone(), 0, 2, 1_200), write(two.clone(), 100_000, 60, 5));
     is_over.store(true, Ordering::Relaxed);
     looking.await.unwrap();
     for store in [&reader, &one, &two] {
-        assert_eq!(store.known_edges().await.unwrap().len(), 2 * 2 * 1_200);
+        assert_eq!(store.known_edges().await.unwrap().len(), 2 * 1_200 + 60 * 5);
     }
 }
 

@@ -17,6 +17,7 @@ pub struct CountingProxy {
     process: Arc<Mutex<Process>>,
     scrapes: Arc<AtomicU64>,
     scraped_at: Arc<Mutex<Vec<Instant>>>,
+    slowness_ms: Arc<AtomicU64>,
     stop: CancellationToken,
 }
 
@@ -64,13 +65,18 @@ impl CountingProxy {
         let address = listener.local_addr().unwrap();
         let process = Arc::new(Mutex::new(Process::new(head_start_s)));
         let (scrapes, stop) = (Arc::new(AtomicU64::new(0)), CancellationToken::new());
-        let proxy = Self { address, process, scrapes, scraped_at: Arc::default(), stop: stop.clone() };
+        let proxy =
+            Self { address, process, scrapes, scraped_at: Arc::default(), slowness_ms: Arc::default(), stop: stop.clone() };
         let served = proxy.clone();
         let answer = move || {
             let text = served.process.lock().exposition();
             served.scrapes.fetch_add(1, Ordering::Relaxed);
             served.scraped_at.lock().push(Instant::now());
-            async move { text }
+            let slowness = std::time::Duration::from_millis(served.slowness_ms.load(Ordering::Relaxed));
+            async move {
+                tokio::time::sleep(slowness).await;
+                text
+            }
         };
         let router = Router::new().route("/stats/prometheus", get(answer));
         tokio::spawn(async move { axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await });
@@ -93,6 +99,11 @@ impl CountingProxy {
     /// A new process under the same address: all counters begin anew.
     pub fn restart(&self) {
         *self.process.lock() = Process::new(0);
+    }
+
+    /// Answers come late from now on.
+    pub fn slow_down(&self, by: std::time::Duration) {
+        self.slowness_ms.store(by.as_millis() as u64, Ordering::Relaxed);
     }
 
     /// As Envoy: only its age is told.
