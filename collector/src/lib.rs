@@ -7,6 +7,7 @@
 pub mod clock;
 pub mod control;
 pub mod export;
+pub mod forward;
 pub mod ingest;
 pub mod own_metrics;
 pub mod own_requests;

@@ -58,6 +58,8 @@ pub struct OwnMetrics {
     blocks_merged: Family<Table, Counter>,
     blocks_corrupt: Gauge,
     block_bytes: Family<Table, Gauge>,
+    forwarded: Family<Outcome, Counter>,
+    forward_waiting: Gauge,
     started_at: Gauge<f64, AtomicU64>,
     control: ControlMetrics,
     doors: DoorMetrics,
@@ -85,6 +87,8 @@ impl Default for OwnMetrics {
             blocks_merged: Family::default(),
             blocks_corrupt: Gauge::default(),
             block_bytes: Family::default(),
+            forwarded: Family::default(),
+            forward_waiting: Gauge::default(),
             started_at: Gauge::default(),
             control: ControlMetrics::default(),
             doors: DoorMetrics::default(),
@@ -138,6 +142,8 @@ impl OwnMetrics {
         self.control.register(registry);
         self.doors.register(registry);
         self.export.register(registry);
+        registry.register("remote_write_samples", "Samples that are sent on by outcome", self.forwarded.clone());
+        registry.register("remote_write_waiting_samples", "Samples that wait to be sent on", self.forward_waiting.clone());
         registry.register_with_unit("start_time", "When this process started", Unit::Seconds, self.started_at.clone());
     }
 
@@ -235,6 +241,16 @@ impl OwnMetrics {
 
     pub fn block_bytes(&self, table: &'static str, bytes: u64) {
         self.block_bytes.get_or_create(&Table { table }).set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    pub fn forwarded(&self, outcome: &'static str, count: usize) {
+        if count > 0 {
+            self.forwarded.get_or_create(&Outcome { outcome }).inc_by(count as u64);
+        }
+    }
+
+    pub fn forward_waiting(&self, count: usize) {
+        self.forward_waiting.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     pub fn dropped_slices(&self, count: usize) {

@@ -40,6 +40,8 @@ pub struct Settings {
     /// `host:port` at which proxies reach Zipkin's door; the door's own address without it.
     pub zipkin_advertise: Option<String>,
     pub scrape_interval: Duration,
+    /// Where the samples of scrapes are sent on, by Prometheus' remote write; nowhere without it.
+    pub remote_write: Option<String>,
     /// Targets beside the registered proxies.
     pub scrape_urls: Vec<String>,
     /// Further targets in a file, in the format of Prometheus' file-based discovery; it is looked at again and again.
@@ -123,6 +125,7 @@ impl Settings {
             hosts: Vec::new(),
             zipkin_advertise: None,
             scrape_interval: Duration::from_secs(15),
+            remote_write: None,
             scrape_urls: Vec::new(),
             scrape_file: None,
             scrape_config: None,
@@ -192,6 +195,11 @@ impl Settings {
     }
 
     fn check_discoveries(&self, mistakes: &mut Vec<String>) {
+        if let Some(url) = &self.remote_write
+            && !is_url(url)
+        {
+            mistakes.push(format!("`{url}` is not a URL to send samples on to, such as http://127.0.0.1:9090/api/v1/write"));
+        }
         if let Some(url) = &self.scrape_http_sd
             && !is_url(url)
         {

@@ -3,6 +3,7 @@
 mod doors;
 mod export;
 mod forgetting;
+mod forwarding;
 mod merging;
 mod own;
 mod stores;
@@ -145,11 +146,15 @@ impl Collector {
         let clock = ScrapeClock::skewed(settings.clock_skew_ms);
         let collector_id: Arc<str> = uuid::Uuid::new_v4().to_string().into();
         let leases = targets::leases(&settings, &collector_id, &store, &clock, &metrics);
+        let (forwarding, forwarder) = forwarding::start(&settings, &store, &metrics, &stop.doors).await?.unzip();
         let scheduler =
             Scheduler::new(clock, Arc::clone(&store), handle.clone(), Arc::clone(&metrics), statuses.clone(), leases).await?;
         let mut sources = targets::sources(&settings, &control, &stop.scraping).await?;
         let mut own = own::start(&settings, addresses.dashboard, &stop.doors).await?;
         sources.extend(own.source.take());
+            Scheduler::new(clock, Arc::clone(&store), handle.clone(), Arc::clone(&metrics), statuses.clone(), leases, forwarder)
+                .await?;
+        let sources = targets::sources(&settings, &control, &stop.scraping).await?;
         let scraping = tokio::spawn(scheduler.run(sources, stop.scraping.clone()));
 
         let (door, security) = doors.zipkin();
@@ -193,6 +198,8 @@ impl Collector {
         ]);
         info!(?addresses, "ready");
         let tasks = Tasks { scraping, doors: tasks, intake, writing, exports: exports.tasks };
+        tasks.extend(forwarding);
+        let tasks = Tasks { scraping, doors: tasks, intake, writing };
         Ok(Self { addresses, store, control, metrics, statuses, stop, tasks })
     }
 

@@ -29,10 +29,12 @@ impl Drop for Prometheus {
 
 impl Prometheus {
     async fn start(config: &str) -> Self {
+        Self::start_at(config, free_address()).await
+    }
+
+    async fn start_at(config: &str, address: SocketAddr) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("prometheus.yml"), config).unwrap();
-        // Taken and given back: Prometheus has to be told its port.
-        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let process = Command::new("prometheus")
             .arg(format!("--config.file={}", folder.path().join("prometheus.yml").display()))
             .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
@@ -59,6 +61,11 @@ impl Prometheus {
         let result = answer["data"]["result"].as_array().cloned().unwrap_or_default();
         result.iter().map(|one| (one["metric"].clone(), one["value"][1].as_str().unwrap().to_owned())).collect()
     }
+}
+
+/// Taken and given back: Prometheus has to be told its port.
+fn free_address() -> SocketAddr {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 async fn sends_to_us(proxy: &CountingProxy, collector: &Collector) -> Prometheus {
@@ -126,5 +133,45 @@ async fn a_real_prometheus_scrapes_us() {
     assert_eq!(prometheus.query("sidelight_start_time_seconds").await.len(), 1);
     let (status, text) = get(collector.addresses().dashboard, "/federate").await;
     assert_eq!(status, StatusCode::BAD_REQUEST, "{text}");
+    collector.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn we_write_to_a_real_prometheus_that_was_away() {
+    let place = Place::sqlite();
+    let proxy = CountingProxy::start(0).await;
+    proxy.count("cart", 7);
+    let address = free_address();
+    let remote_write = Some(format!("http://{address}/api/v1/write"));
+    let collector =
+        Collector::start(Settings { scrape_urls: vec![proxy.url()], remote_write, ..settings(&place) }).await.unwrap();
+    eventually("some scrapes", || async {
+        select(collector.store(), "istio_requests_total").await.first().is_some_and(|series| series.samples.len() > 2)
+    })
+    .await;
+    let first_ms = select(collector.store(), "istio_requests_total").await[0].samples[0].t_ms;
+    let prometheus = Prometheus::start_at("global: {}\n", address).await;
+    proxy.count("cart", 3);
+    eventually("our samples", || async {
+        prometheus.query("istio_requests_total").await.first().is_some_and(|(_, value)| value == "10")
+    })
+    .await;
+    let (labels, _) = prometheus.query("istio_requests_total").await.remove(0);
+    assert_eq!(
+        (labels["instance"].as_str(), labels["destination_workload"].as_str()),
+        (Some(&*proxy.address.to_string()), Some("cart"))
+    );
+    assert_eq!(prometheus.query("up").await.len(), 1);
+    // Also those of the time when it was away.
+    let oldest = prometheus.query("min_over_time(timestamp(istio_requests_total)%5B5m%3A100ms%5D)*1000").await;
+    let oldest_ms: f64 = oldest[0].1.parse().unwrap();
+    assert!((oldest_ms - first_ms as f64).abs() < 1.0, "{oldest_ms} {first_ms}");
+    let (_, metrics) = get(collector.addresses().dashboard, "/metrics").await;
+    assert!(metrics.contains("sidelight_remote_write_samples_total{outcome=\"sent\"}"), "{metrics}");
+    assert!(!metrics.contains("outcome=\"dropped\"") && !metrics.contains("outcome=\"refused\""), "{metrics}");
+    proxy.stop();
+    eventually("down", || async { prometheus.query("up").await.first().is_some_and(|(_, value)| value == "0") }).await;
+    // The series has ended there too.
+    assert!(prometheus.query("istio_requests_total").await.is_empty());
     collector.shutdown().await;
 }

@@ -72,6 +72,9 @@ pub struct CollectorArgs {
     /// Server that tells further targets, in the format of Prometheus' http_sd; asked every minute
     #[arg(long, env = "SIDELIGHT_SCRAPE_HTTP_SD", value_name = "URL")]
     pub scrape_http_sd: Option<String>,
+    /// Where the samples of scrapes are sent on, by Prometheus' remote write
+    #[arg(long, env = "SIDELIGHT_REMOTE_WRITE", value_name = "URL")]
+    pub remote_write: Option<String>,
     /// Percent of the requests that proxies trace
     #[arg(long, env = "SIDELIGHT_TRACE_SAMPLING", default_value_t = 1.0, value_name = "PERCENT")]
     pub trace_sampling: f64,
@@ -176,6 +179,7 @@ impl CollectorArgs {
             scrape_file: self.scrape_file.clone(),
             scrape_config: self.scrape_config.clone(),
             scrape_http_sd: self.scrape_http_sd.clone(),
+            remote_write: self.remote_write.clone(),
             trace_sampling_percent: self.trace_sampling,
             retention: self.retention(),
             ..Settings::new(database)

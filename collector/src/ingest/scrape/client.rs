@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderValue};
 use http::{Request, Response, StatusCode, Uri, header};
-use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
@@ -21,6 +21,8 @@ pub use tls::{Pem, TlsError, TlsSettings};
 
 /// Idle connections that are kept to one target.
 const IDLE_PER_TARGET_MAX: usize = 1;
+/// Bytes of the answer to a body that was sent; what it says beyond is of no use.
+const POST_ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// Redirects that one request follows, as many as Prometheus.
 const REDIRECTS_MAX: usize = 10;
 /// Longest wait for a connection; the whole request has a shorter limit of its own.
@@ -61,7 +63,7 @@ pub enum FetchError {
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct HttpClient {
-    client: Client<Connector, Empty<Bytes>>,
+    client: Client<Connector, Full<Bytes>>,
     authorization: Arc<Authorization>,
     follow_redirects: bool,
 }
@@ -109,13 +111,38 @@ impl HttpClient {
         tokio::time::timeout(timeout, fetch).await.unwrap_or(Err(FetchError::Timeout(timeout)))
     }
 
+    /// Sends a body; tells the status and the headers of the answer.
+    pub async fn post(
+        &self,
+        url: &str,
+        headers: HeaderMap,
+        body: Bytes,
+        timeout: Duration,
+    ) -> Result<(StatusCode, HeaderMap), FetchError> {
+        let mut request = Request::post(url).body(Full::new(body)).map_err(|_| FetchError::Url(url.to_owned()))?;
+        request.headers_mut().extend(headers);
+        let agent = HeaderValue::from_static(concat!("Sidelight/", env!("CARGO_PKG_VERSION")));
+        request.headers_mut().insert(header::USER_AGENT, agent);
+        if let Some(value) = self.authorization.header().await? {
+            request.headers_mut().insert(header::AUTHORIZATION, value);
+        }
+        let send = async {
+            let response = self.client.request(request).await.map_err(FetchError::Connect)?;
+            let (status, headers) = (response.status(), response.headers().clone());
+            // Read to its end, so that the connection can be used again.
+            let _ = Limited::new(response.into_body(), POST_ANSWER_BYTES_MAX).collect().await;
+            Ok((status, headers))
+        };
+        tokio::time::timeout(timeout, send).await.unwrap_or(Err(FetchError::Timeout(timeout)))
+    }
+
     /// The answer at a URL, whatever its status, its body not read yet.
     pub async fn get(&self, url: &str, headers: HeaderMap) -> Result<Response<Incoming>, FetchError> {
         let no_url = || FetchError::Url(url.to_owned());
         let mut at: Uri = url.parse().map_err(|_| no_url())?;
         let origin = at.authority().cloned();
         for _ in 0..=REDIRECTS_MAX {
-            let mut request = Request::get(at.clone()).body(Empty::new()).map_err(|_| no_url())?;
+            let mut request = Request::get(at.clone()).body(Full::default()).map_err(|_| no_url())?;
             request.headers_mut().extend(headers.clone());
             request
                 .headers_mut()

@@ -18,6 +18,7 @@ use super::target::ScrapeTarget;
 use super::task::{Shared, TargetTask};
 use super::wanted::Wanted;
 use crate::clock::{Moment, steady_ms};
+use crate::forward::Forwarder;
 use crate::own_metrics::OwnMetrics;
 use crate::pipeline::WriterHandle;
 use crate::store::{Store, StoreError};
@@ -59,12 +60,22 @@ impl Scheduler {
         metrics: Arc<OwnMetrics>,
         statuses: ScrapeStatuses,
         leases: Option<Leases>,
+        forwarder: Option<Forwarder>,
     ) -> Result<Self, StoreError> {
         let store_created_at_ms = store.created_at_ms().await?;
         let collector_started_at_ms = clock.now_ms();
         let fence = leases.as_ref().map_or_else(Fence::open, Leases::fence);
-        let shared =
-            Arc::new(Shared { store, writer, metrics, statuses, clock, fence, store_created_at_ms, collector_started_at_ms });
+        let shared = Arc::new(Shared {
+            store,
+            writer,
+            metrics,
+            statuses,
+            clock,
+            fence,
+            forwarder,
+            store_created_at_ms,
+            collector_started_at_ms,
+        });
         Ok(Self {
             shared,
             slots: Arc::new(Semaphore::new(SCRAPES_MAX)),

@@ -17,6 +17,7 @@ use super::reports::{Report, Reports};
 use super::schedule::ScrapeClock;
 use super::{ScrapeStatuses, ScrapeTarget};
 use crate::clock::Moment;
+use crate::forward::Forwarder;
 use crate::ingest::exposition::Format;
 use crate::own_metrics::OwnMetrics;
 use crate::pipeline::{Basis, Comparison, Knowledge, Room, TargetState, WriteError, WriterHandle, compare, lacks_the_proxy};
@@ -36,6 +37,8 @@ pub struct Shared {
     pub clock: ScrapeClock,
     /// Closed while the others may take this collector for gone.
     pub fence: Fence,
+    /// Where samples are sent on.
+    pub forwarder: Option<Forwarder>,
     pub store_created_at_ms: i64,
     pub collector_started_at_ms: i64,
 }
@@ -142,6 +145,7 @@ impl TargetTask {
         let mut values = page.values.clone();
         values.extend(reports.values(&report));
         let series = self.rows(&naming, &reports, slice_s, page.series_changed);
+        let forward = shared.forwarder.as_ref().map(|to| (to, together(at.wall_ms, &values, &page.timed)));
         let samples = SampleWrite { series, blocks: blocks(&naming, at.wall_ms, values, &page.timed) };
         let counts = counts(&page, read.bytes, &samples.blocks);
         let Some(mut comparison) = read.comparison else {
@@ -163,6 +167,9 @@ impl TargetTask {
                 self.state = Some(Some(TargetState { version, ..comparison.next }));
                 self.kept_slice_s = Some(slice_s);
                 self.reader.stored();
+                if let Some((forwarder, samples)) = forward {
+                    forwarder.offer(samples);
+                }
                 Ok(received)
             }
             None => Err(ScrapeError::Conflict),
@@ -246,11 +253,16 @@ impl TargetTask {
         let mut values: Vec<(i64, f64)> = ended.iter().map(|id| (*id, crate::store::sample::stale())).collect();
         values.extend(reports.values(&Report { took: started.elapsed(), ..Report::default() }));
         let series = self.rows(naming, reports, slice_s, !ended.is_empty());
+        let forward = shared.forwarder.as_ref().map(|to| (to, together(at.wall_ms, &values, &[])));
         let samples = SampleWrite { series, blocks: blocks(naming, at.wall_ms, values, &[]) };
         let mut counts = Counts::default();
         counts.add("scrape", REPORTS, "received", items(&samples.blocks));
         counts.add("scrape", REPORTS, "stored", items(&samples.blocks));
-        if let Err(error) = self.store_apart(shared, samples, counts, slice_s).await {
+        let stored = self.store_apart(shared, samples, counts, slice_s).await;
+        if let (Ok(()), Some((forwarder, samples))) = (&stored, forward) {
+            forwarder.offer(samples);
+        }
+        if let Err(error) = stored {
             debug!(target = %self.target.key, error = chain(&error), "the failure of a scrape was not stored");
         }
     }
@@ -338,6 +350,12 @@ fn counts(page: &Page, bytes: usize, blocks: &[EncodedBlock]) -> Counts {
         counts.refuse("scrape", "edge_samples", reason.as_str(), *count);
     }
     counts
+}
+
+/// Series, time and value of all samples.
+fn together(at_ms: i64, values: &[(i64, f64)], timed: &[(Arc<Series>, i64, f64)]) -> Vec<(i64, i64, f64)> {
+    let timed = timed.iter().map(|(series, t_ms, value)| (series.id, *t_ms, *value));
+    values.iter().map(|(id, value)| (*id, at_ms, *value)).chain(timed).collect()
 }
 
 fn items(blocks: &[EncodedBlock]) -> u64 {
