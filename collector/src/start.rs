@@ -36,7 +36,7 @@ use crate::pipeline::{Intake, Writer};
 use crate::settings::{AuthSettings, Settings, SettingsMistakes};
 use crate::store::sample::compact::SampleCompact;
 use crate::store::span_block::SpanCompact;
-use crate::store::{LogCompact, Store, StoreError};
+use crate::store::{Family, LogCompact, Store, StoreError};
 use crate::web::auth::{Auth, TokenError};
 use crate::web::{HostPolicy, StatusFacts, WebParts};
 
@@ -173,7 +173,12 @@ impl Collector {
                 .merge(own.stats())
                 .merge(targets::page(&statuses, &store, &collector_id))
                 .merge(doors.remote_write(&store).routes())
-                .merge(crate::web::federate::routes(Arc::clone(&store))),
+                .merge(crate::web::federate::routes(Arc::clone(&store)))
+                .merge(crate::web::prometheus::routes(
+                    Arc::clone(&store),
+                    settings.scrape_interval,
+                    settings.retention.of(Family::SampleBlock),
+                )),
             open: Router::new(),
             hosts: hosts(&settings),
             auth: Arc::clone(&auth),

@@ -14,6 +14,7 @@ mod logs;
 mod mesh;
 mod namespaces;
 mod parts;
+pub mod prometheus;
 pub mod serve;
 mod timeline;
 mod traces;

@@ -146,6 +146,12 @@ impl Drop for CancelOnDrop {
 }
 
 impl Limits {
+    /// The usual ones, and an end.
+    #[must_use]
+    pub fn until(deadline: Option<Instant>) -> Self {
+        Self { deadline, ..Self::default() }
+    }
+
     #[must_use]
     pub fn cancel_on_drop(&self) -> CancelOnDrop {
         CancelOnDrop(Arc::clone(&self.canceled))
@@ -187,6 +193,15 @@ pub async fn query(source: &dyn Source, text: &str, times: Times, limits: &Limit
     let limits = limits.clone();
     let _canceled_with_caller = limits.cancel_on_drop();
     on_own_stack(move || answer::answer(&plan, &fetched, &limits)).await
+}
+
+/// The expression as Prometheus would write it.
+///
+/// # Errors
+/// When it is no PromQL.
+pub async fn format(text: &str) -> Result<String, QueryError> {
+    let owned = text.to_owned();
+    on_own_stack(move || plan::formatted(&owned)).await
 }
 
 /// Runs what may nest deeply, and take long, on a thread of its own: the memory of its stack is only taken as it is used.

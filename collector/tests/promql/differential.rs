@@ -35,7 +35,7 @@ impl Source for Memory {
 }
 
 /// Series by their labels, samples by their time; scalars have no labels.
-type Comparable = BTreeMap<Vec<(String, String)>, Vec<(i64, f64)>>;
+pub type Comparable = BTreeMap<Vec<(String, String)>, Vec<(i64, f64)>>;
 
 fn ours(answer: Answer) -> Comparable {
     let text = |labels: &Labels| labels.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
@@ -50,7 +50,7 @@ fn ours(answer: Answer) -> Comparable {
     }
 }
 
-fn theirs(data: &Value) -> Comparable {
+pub fn theirs(data: &Value) -> Comparable {
     let sample = |pair: &Value| {
         let value = match pair[1].as_str().unwrap() {
             "+Inf" => f64::INFINITY,
@@ -79,7 +79,7 @@ fn is_same(a: f64, b: f64) -> bool {
 }
 
 /// Where two answers differ first.
-fn difference(ours: &Comparable, theirs: &Comparable, is_ranked: bool) -> Option<String> {
+pub fn difference(ours: &Comparable, theirs: &Comparable, is_ranked: bool) -> Option<String> {
     if is_ranked {
         // Of equals, either may be kept.
         let all = |answer: &Comparable| {
@@ -115,7 +115,7 @@ fn kind(error: &QueryError) -> &'static str {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn generated_expressions_have_the_answers_of_prometheus() {
     let prometheus = Prometheus::start().await;
-    let memory = Memory(generate());
+    let memory = Memory(generate(START_MS));
     prometheus.fill(&memory.0).await;
     let (mut failures, mut errors, mut empty) = (Vec::new(), 0, 0);
     for seed in 1..=EXPRESSIONS {
@@ -166,7 +166,7 @@ async fn generated_expressions_have_the_answers_of_prometheus() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_angle_of_two_is_that_of_prometheus_but_for_the_name() {
     let prometheus = Prometheus::start().await;
-    let memory = Memory(generate());
+    let memory = Memory(generate(START_MS));
     prometheus.fill(&memory.0).await;
     let at_ms = START_MS + 100 * INTERVAL_MS;
     for expression in ["temperature atan2 -3", "2 atan2 3", "requests_total atan2 on (job) group_left () limit"] {
@@ -182,6 +182,6 @@ async fn the_angle_of_two_is_that_of_prometheus_but_for_the_name() {
     }
 }
 
-fn seconds(ms: i64) -> String {
+pub fn seconds(ms: i64) -> String {
     format!("{}.{:03}", ms / 1000, ms % 1000)
 }

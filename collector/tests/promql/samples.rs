@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sidelight_collector::store::sample::{Labels, Sample, SeriesSamples, stale};
 
-/// The first sample.
+/// The first sample, where nothing depends on the present.
 pub const START_MS: i64 = 1_790_000_000_000;
 /// Samples of a series without gaps, one each 15 s.
 pub const COUNT: i64 = 160;
@@ -38,24 +38,25 @@ impl Random {
     }
 }
 
-pub fn generate() -> Vec<SeriesSamples> {
+/// The same values in each run, from `start_ms` on.
+pub fn generate(start_ms: i64) -> Vec<SeriesSamples> {
     let mut random = Random::new(7);
     let mut all = Vec::new();
     for job in ["api", "db", "web"] {
         for instance in ["a:1", "b:1"] {
             for code in ["200", "404", "503"] {
                 let labels = [("__name__", "requests_total"), ("code", code), ("instance", instance), ("job", job)];
-                all.push(series(&labels, counter(&mut random), &mut random));
+                all.push(series(start_ms, &labels, counter(&mut random), &mut random));
             }
             let labels = [("__name__", "temperature"), ("instance", instance), ("job", job)];
-            all.push(series(&labels, gauge(&mut random), &mut random));
+            all.push(series(start_ms, &labels, gauge(&mut random), &mut random));
         }
-        all.push(series(&[("__name__", "limit"), ("job", job)], vec![7.5; COUNT as usize], &mut random));
-        all.extend(histogram(job, &mut random));
+        all.push(series(start_ms, &[("__name__", "limit"), ("job", job)], vec![7.5; COUNT as usize], &mut random));
+        all.extend(histogram(start_ms, job, &mut random));
     }
     let odd = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, -0.0, 1e300, -1e300, 5e-324];
     let values = (0..COUNT as usize).map(|place| odd[place / 4 % odd.len()]).collect();
-    all.push(series(&[("__name__", "odd"), ("job", "api")], values, &mut random));
+    all.push(series(start_ms, &[("__name__", "odd"), ("job", "api")], values, &mut random));
     all
 }
 
@@ -66,13 +67,13 @@ fn labels(pairs: &[(&str, &str)]) -> Labels {
 }
 
 /// Puts values on times: jittered, with gaps, and with marks of an end before a gap.
-fn series(pairs: &[(&str, &str)], values: Vec<f64>, random: &mut Random) -> SeriesSamples {
+fn series(start_ms: i64, pairs: &[(&str, &str)], values: Vec<f64>, random: &mut Random) -> SeriesSamples {
     let jitter_ms = random.below(5_000) as i64;
     let mut samples = Vec::new();
     let mut gap = 0;
     for (place, value) in values.into_iter().enumerate() {
         let t_ms =
-            START_MS + place as i64 * INTERVAL_MS + jitter_ms + if random.one_in(9) { random.below(400) as i64 } else { 0 };
+            start_ms + place as i64 * INTERVAL_MS + jitter_ms + if random.one_in(9) { random.below(400) as i64 } else { 0 };
         if gap > 0 {
             gap -= 1;
             continue;
@@ -109,7 +110,7 @@ fn gauge(random: &mut Random) -> Vec<f64> {
         .collect()
 }
 
-fn histogram(job: &str, random: &mut Random) -> Vec<SeriesSamples> {
+fn histogram(start_ms: i64, job: &str, random: &mut Random) -> Vec<SeriesSamples> {
     let bounds = ["0.5", "1", "5", "10", "25", "+Inf"];
     let mut counts = vec![Vec::new(); bounds.len()];
     let (mut totals, mut sum, mut sums) = ([0.0; 6], 0.0, Vec::new());
@@ -135,11 +136,11 @@ fn histogram(job: &str, random: &mut Random) -> Vec<SeriesSamples> {
         .zip(&counts)
         .map(|(le, counts)| {
             let pairs = [("__name__", "latency_bucket"), ("job", job), ("le", le)];
-            series(&pairs, counts.clone(), &mut Random::new(place))
+            series(start_ms, &pairs, counts.clone(), &mut Random::new(place))
         })
         .collect();
     let count = counts.last().cloned().unwrap_or_default();
-    all.push(series(&[("__name__", "latency_count"), ("job", job)], count, &mut Random::new(place)));
-    all.push(series(&[("__name__", "latency_sum"), ("job", job)], sums, &mut Random::new(place)));
+    all.push(series(start_ms, &[("__name__", "latency_count"), ("job", job)], count, &mut Random::new(place)));
+    all.push(series(start_ms, &[("__name__", "latency_sum"), ("job", job)], sums, &mut Random::new(place)));
     all
 }

@@ -103,8 +103,9 @@ fn average(values: impl Iterator<Item = f64>) -> f64 {
     mean
 }
 
-fn variance(values: impl Iterator<Item = f64>) -> f64 {
-    let (mut mean, mut squares, mut count) = (0.0, 0.0, 0.0);
+/// The first value is the mean so far, whatever it is: one value alone, even one that is no number, does not vary.
+fn variance(mut values: impl Iterator<Item = f64>) -> f64 {
+    let (mut mean, mut squares, mut count) = (values.next().unwrap_or(f64::NAN), 0.0, 1.0);
     for value in values {
         count += 1.0;
         let delta = value - mean;

@@ -114,6 +114,12 @@ pub(super) fn plan(text: &str, times: Times) -> Result<Plan, QueryError> {
     Ok(Plan { root, times, selects: planning.selects })
 }
 
+/// # Errors
+/// When the text is no PromQL, or nested too deeply.
+pub(super) fn formatted(text: &str) -> Result<String, QueryError> {
+    Ok(parse(text)?.prettify())
+}
+
 fn type_name(kind: ValueType) -> &'static str {
     match kind {
         ValueType::Vector => "instant vector",
