@@ -8,16 +8,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::span_edges::{Planned, SpanEdges};
 use super::{WriteError, WriterHandle};
-use crate::store::log::{FinishedLogs, LEVEL_QUICK, LogBlockBuilder, LogRecord};
-use crate::store::{BlockWrite, Counts, Delivery, EncodedBlock, Family, Span, Store, WriteBatch, WriteReport};
+use crate::store::log::{LEVEL_QUICK, LogBlockBuilder, LogRecord};
+use crate::store::{BlockWrite, Counts, Delivery, EncodedBlock, Span, Store, WriteBatch, WriteReport};
 
 /// How often counts without a batch are written.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
 /// Longest wait for them when somebody asks what came in.
 const FLUSH_WAIT: Duration = Duration::from_secs(2);
 
-/// Shards of a cluster's machines.
-const SHARDS_MASK: i64 = 15;
 const SPANS: &str = "spans";
 const LOGS: &str = "logs";
 
@@ -114,12 +112,13 @@ impl Intake {
         if items == 0 {
             return self.deliver(door, LOGS, 0, WriteBatch { counts, ..WriteBatch::default() }).await;
         }
-        let blocks = match tokio::task::spawn_blocking(move || log_blocks(&records)).await.map_err(std::io::Error::other) {
-            Ok(Ok(blocks)) => blocks,
-            Ok(Err(error)) | Err(error) => {
-                tracing::error!(%error, "log records could not be made into a block");
+        let made = tokio::task::spawn_blocking(move || log_blocks(&records)).await.map_err(std::io::Error::other);
+        let blocks = match made.and_then(|made| made) {
+            Ok(blocks) => blocks,
+            Err(error) => {
                 counts.refuse(door, LOGS, "uncompressed", items);
-                Vec::new()
+                self.note(&counts);
+                return Err(WriteError::Encode(error));
             }
         };
         let blocks = blocks.into_iter().map(|block| BlockWrite { door, signal: LOGS, block }).collect();
@@ -194,14 +193,7 @@ fn log_blocks(records: &[LogRecord]) -> std::io::Result<Vec<EncodedBlock>> {
     if !builder.is_empty() {
         blocks.extend(builder.finish(LEVEL_QUICK)?);
     }
-    Ok(blocks.into_iter().map(encoded).collect())
-}
-
-fn encoded(logs: FinishedLogs) -> EncodedBlock {
-    // Any row may lie anywhere: the lowest bits of the first time spread them well enough.
-    let shard = logs.from_us & SHARDS_MASK;
-    let FinishedLogs { slice_s, from_us, to_us, items, summary, data } = logs;
-    EncodedBlock { family: Family::LogBlock, slice_s, shard, from_us, to_us, items, summary, data }
+    Ok(blocks.into_iter().map(Into::into).collect())
 }
 
 /// The word of `GET /api/ingest`.
@@ -209,5 +201,6 @@ fn reason(error: &WriteError) -> &'static str {
     match error {
         WriteError::Busy => "busy",
         WriteError::Closed | WriteError::Store(_) => "unavailable",
+        WriteError::Encode(_) => "uncompressed",
     }
 }

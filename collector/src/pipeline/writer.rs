@@ -38,6 +38,8 @@ pub enum WriteError {
     Busy,
     #[error("the collector is shutting down")]
     Closed,
+    #[error("the batch could not be made into a block")]
+    Encode(#[source] std::io::Error),
     #[error("the database did not take the batch")]
     Store(#[source] Arc<StoreError>),
 }

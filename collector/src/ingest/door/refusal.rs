@@ -192,6 +192,10 @@ impl From<WriteError> for Refusal {
         match error {
             WriteError::Busy => Self::busy("too much waits to be written; try again"),
             WriteError::Closed => Self::unavailable(error.to_string()),
+            WriteError::Encode(source) => {
+                tracing::error!(error = &source as &dyn std::error::Error, "a request could not be made into a block");
+                Self::internal("the request could not be stored; the log knows why")
+            }
             // The writer tells of an outage, once and not for each request.
             WriteError::Store(source) if source.is_outage() => Self::unavailable("the database takes no writes now; try again"),
             WriteError::Store(source) => {
