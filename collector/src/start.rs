@@ -148,13 +148,11 @@ impl Collector {
         let leases = targets::leases(&settings, &collector_id, &store, &clock, &metrics);
         let (forwarding, forwarder) = forwarding::start(&settings, &store, &metrics, &stop.doors).await?.unzip();
         let scheduler =
-            Scheduler::new(clock, Arc::clone(&store), handle.clone(), Arc::clone(&metrics), statuses.clone(), leases).await?;
+            Scheduler::new(clock, Arc::clone(&store), handle.clone(), Arc::clone(&metrics), statuses.clone(), leases, forwarder)
+                .await?;
         let mut sources = targets::sources(&settings, &control, &stop.scraping).await?;
         let mut own = own::start(&settings, addresses.dashboard, &stop.doors).await?;
         sources.extend(own.source.take());
-            Scheduler::new(clock, Arc::clone(&store), handle.clone(), Arc::clone(&metrics), statuses.clone(), leases, forwarder)
-                .await?;
-        let sources = targets::sources(&settings, &control, &stop.scraping).await?;
         let scraping = tokio::spawn(scheduler.run(sources, stop.scraping.clone()));
 
         let (door, security) = doors.zipkin();
@@ -201,10 +199,9 @@ impl Collector {
             )),
             tokio::spawn(forgetting::run(Arc::clone(&store), settings.retention, Arc::clone(&metrics), stop.doors.clone())),
         ]);
+        tasks.extend(forwarding);
         info!(?addresses, "ready");
         let tasks = Tasks { scraping, doors: tasks, intake, writing, exports: exports.tasks };
-        tasks.extend(forwarding);
-        let tasks = Tasks { scraping, doors: tasks, intake, writing };
         Ok(Self { addresses, store, control, metrics, statuses, stop, tasks })
     }
 
