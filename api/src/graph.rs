@@ -262,6 +262,9 @@ pub struct Edge {
     /// Addition: the quantiles of the same requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency: Option<Latency>,
+    /// Addition: what the edge was counted from where it has no metrics: `logs`, `spans`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub telemetry: Vec<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -5,6 +5,7 @@ pub mod door;
 pub mod exposition;
 pub mod grpc;
 mod intern;
+pub mod log_lines;
 pub mod otlp;
 pub mod remote_write;
 pub mod report;

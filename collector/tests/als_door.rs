@@ -27,6 +27,7 @@ on_both!(
     a_stream_without_an_identifier_is_refused,
     bad_messages_are_refused_and_harm_nobody,
     a_restart_keeps_what_was_answered,
+    lines_over_http_are_judged_one_by_one,
 );
 
 fn identifier(cluster: &str) -> Option<Identifier> {
@@ -155,6 +156,8 @@ async fn entries_are_kept_found_and_drawn(place: &Place) {
             "logs default/front -> web http 503: 1 requests, 7 ms, 0+0 bytes, 0 connections",
         ]
     );
+    let (_, graph) = get(collector.addresses().dashboard, "/api/namespaces/graph?namespaces=default").await;
+    assert!(graph.contains(r#""workload":"front""#) && graph.contains(r#""telemetry":["logs"]"#), "{graph}");
     assert_eq!(get(collector.addresses().dashboard, "/api/logs?code=many").await.0, StatusCode::BAD_REQUEST);
     collector.shutdown().await;
 }
@@ -248,5 +251,32 @@ async fn a_restart_keeps_what_was_answered(place: &Place) {
     drop(collector);
     let collector = Collector::start(settings(place)).await.unwrap();
     assert_eq!(logs(&collector, "path=/kept").await.lines.len(), 1);
+    collector.shutdown().await;
+}
+
+async fn lines_over_http_are_judged_one_by_one(place: &Place) {
+    let collector = Collector::start(settings(place)).await.unwrap();
+    let door = collector.addresses().otlp_http.unwrap();
+    let post = async |body: &str| {
+        send(door, "POST", "/v1/access-logs?namespace=shop&workload=cart-v1", HeaderMap::new(), body.as_bytes().to_vec()).await
+    };
+    let now = time::OffsetDateTime::now_utc().format(&time::format_description::well_known::Rfc3339).unwrap();
+    let text = format!(
+        r#"[{now}] "GET /text HTTP/1.1" 503 UF,URX details - "refused" 1 2 3 - "-" "agent" "-" "h" "10.0.0.1:80" outbound|80||a.b.svc.cluster.local - - - - r"#
+    );
+    let json = format!(r#"{{"start_time":"{now}","path":"/json","response_code":"200","duration":4}}"#);
+    let body = format!("{text}\nnothing\n\n{json}\r\n{}\n", json.replace(&now, "1970-01-01T00:00:00Z"));
+    let answer = serde_json::json!({"received": 4, "refused": 2,
+        "bad": [{"line": 2, "reason": "bad_line"}, {"line": 5, "reason": "too_old"}]});
+    let (status, told) = post(&body).await;
+    assert_eq!((status, serde_json::from_str::<serde_json::Value>(&told).unwrap()), (StatusCode::OK, answer));
+    // The same again is a retry.
+    assert_eq!(post(&body).await.0, StatusCode::OK);
+    assert_eq!(post("nothing").await.0, StatusCode::BAD_REQUEST);
+    let refused = vec![("bad_line".to_owned(), 3), ("duplicate".to_owned(), 2), ("too_old".to_owned(), 2)];
+    assert_eq!(accounted(&collector, "access-logs", "logs").await, (9, 2, refused));
+    let found = logs(&collector, "workload=cart-v1&namespace=shop&flags=URX&direction=outbound").await;
+    assert_eq!((found.lines.len(), &found.lines[0].access["path"]), (1, &serde_json::json!("/text")));
+    assert_eq!(logs(&collector, "workload=cart-v1").await.lines.len(), 2);
     collector.shutdown().await;
 }

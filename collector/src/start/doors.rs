@@ -14,6 +14,7 @@ use super::{StartError, bind};
 use crate::ingest::als::{self, AlsDoor};
 use crate::ingest::door::{Door, DoorMetrics, DoorSecurity, Guard, require_token};
 use crate::ingest::grpc;
+use crate::ingest::log_lines::{self, LogLinesDoor};
 use crate::ingest::otlp::OtlpDoor;
 use crate::ingest::remote_write::RemoteWriteDoor;
 use crate::pipeline::{Intake, WriterHandle};
@@ -101,7 +102,7 @@ impl Doors {
         own: &Own,
         stop: &CancellationToken,
     ) -> Vec<JoinHandle<()>> {
-        let remote_write = self.remote_write(store);
+        let (remote_write, lines) = (self.remote_write(store), self.log_lines());
         let mut tasks = Vec::new();
         let (als, packers) = self.als(store, writer, stop);
         let mut serve = |listener: Option<TcpListener>, name: &'static str, routes: &dyn Fn(OtlpDoor) -> Router| {
@@ -111,7 +112,8 @@ impl Doors {
         };
         serve(listeners.grpc, OTLP_GRPC, &|door| grpc::port(door.grpc().merge(als.clone()), Arc::clone(store)));
         serve(listeners.http, OTLP_HTTP, &|door| {
-            own.watch(crate::web::open_door(door.http().merge(remote_write.guarded(self.security.clone()))))
+            let (remote_write, lines) = (remote_write.guarded(self.security.clone()), lines.guarded(self.security.clone()));
+            own.watch(crate::web::open_door(door.http().merge(remote_write).merge(lines)))
         });
         if self.security.has_files() {
             tasks.push(tokio::spawn(self.security.follow_files(self.metrics, stop.clone())));
@@ -120,6 +122,13 @@ impl Doors {
         drop(als);
         tasks.extend(packers);
         tasks
+    }
+
+    /// Lines of access logs, for OTLP's port for HTTP.
+    fn log_lines(&self) -> LogLinesDoor {
+        let limits = self.settings.doors.limits.clone();
+        let door = Door::new(log_lines::DOOR, limits, self.intake.clone(), self.metrics.clone());
+        LogLinesDoor::new(door, self.settings.retention.logs)
     }
 
     /// Envoy's access log service, for the port that speaks gRPC.

@@ -1,6 +1,6 @@
 //! Which telemetry counts where several tell of the same traffic: metrics, else access logs, else spans.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasherDefault;
 
 use super::peer::known;
@@ -23,6 +23,9 @@ enum Place<'a> {
 pub(super) struct Precedence<'a> {
     /// The best telemetry of a place; empty where all rows are of metrics.
     best: HashMap<Place<'a>, u8, Hasher>,
+    /// Callers and workloads whose logs tell of the call at the called side. The called side's log does not know under
+    /// which name it was called, so the two sides' rows are not the same call to the graph: only one of them counts.
+    called: HashSet<[&'a str; 4], Hasher>,
 }
 
 impl<'a> Precedence<'a> {
@@ -37,12 +40,17 @@ impl<'a> Precedence<'a> {
                 }
             }
         }
-        Self { best }
+        let logs = rows.iter().filter(|row| &*row.labels.telemetry == "logs" && &*row.labels.reporter == "destination");
+        let called = logs.filter(|row| is_busy(&row.totals)).filter_map(|row| pair(&row.labels)).collect();
+        Self { best, called }
     }
 
     /// Whether nothing better tells of this traffic.
     pub fn counts(&self, labels: &EdgeLabels) -> bool {
         let rank = rank(labels);
+        if rank == 1 && &*labels.reporter == "source" && pair(labels).is_some_and(|pair| self.called.contains(&pair)) {
+            return false;
+        }
         rank == 0 || places(labels).all(|place| self.best.get(&place).is_none_or(|best| rank <= *best))
     }
 }
@@ -53,6 +61,17 @@ fn rank(labels: &EdgeLabels) -> u8 {
         "logs" => 1,
         _ => 2,
     }
+}
+
+/// Caller and called workload, where both are known.
+fn pair(labels: &EdgeLabels) -> Option<[&str; 4]> {
+    let ends = [
+        &*labels.source_workload,
+        &*labels.source_workload_namespace,
+        &*labels.destination_workload,
+        &*labels.destination_workload_namespace,
+    ];
+    (known(ends[0]) && known(ends[2])).then_some(ends)
 }
 
 fn is_busy(totals: &Totals) -> bool {
@@ -116,6 +135,22 @@ mod tests {
     fn traffic_elsewhere_is_told_by_whoever_tells_it() {
         let elsewhere = from("shop/page-v1").to("shop/details-v1").times(4).told_by_destination().rows();
         assert_eq!(counted(&[elsewhere, told("spans", "shop/page-v1", 2)].concat()), 6);
+    }
+
+    #[test]
+    fn two_logs_of_one_request_count_once() {
+        let of_logs = |mut rows: Vec<EdgeTotals>, service: &str| {
+            for row in &mut rows {
+                let labels = Arc::make_mut(&mut row.labels);
+                (labels.telemetry, labels.destination_service) = ("logs".into(), service.into());
+            }
+            rows
+        };
+        let call = || from("shop/page-v1").to("shop/reviews-v1").times(5);
+        let source = of_logs(call().told_by_source().rows(), "reviews.shop.svc.cluster.local");
+        let destination = of_logs(call().told_by_destination().rows(), "reviews");
+        assert_eq!(counted(&[source.clone(), destination].concat()), 5);
+        assert_eq!(counted(&source), 5);
     }
 
     #[test]

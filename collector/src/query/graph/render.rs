@@ -107,6 +107,7 @@ fn render_edge(
         throughput: edge.throughput.clone(),
         traffic: edge_traffic(key.protocol, edge, out, over),
         latency: latency::latency(&edge.tally.duration),
+        telemetry: edge.telemetry.iter().map(ToString::to_string).collect(),
     }
 }
 

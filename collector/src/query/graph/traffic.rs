@@ -29,6 +29,8 @@ pub struct Edge {
     pub tally: Tally,
     pub security: Security,
     pub codes: Codes,
+    /// What it was counted from, where that is not metrics.
+    pub telemetry: BTreeSet<Arc<str>>,
     /// Leads into a service node that stands between caller and workload: times belong to the edge behind it.
     pub into_injected: bool,
     /// What will be sent; filled by the enrichers.
@@ -182,6 +184,8 @@ impl Edge {
     fn add(&mut self, exchange: &Exchange<'_>) {
         self.tally.add(&exchange.tally);
         self.security.merge(&exchange.security);
+        let told = exchange.rows.iter().map(|labels| &labels.telemetry).filter(|telemetry| !telemetry.is_empty());
+        self.telemetry.extend(told.cloned());
         let (call, amount) = (&exchange.call, exchange.tally.amount);
         if amount > 0 {
             let detail = self.codes.entry(call.code.to_owned()).or_default();
@@ -195,6 +199,7 @@ impl Edge {
     pub fn merge(&mut self, other: &Self) {
         self.tally.add(&other.tally);
         self.security.merge(&other.security);
+        self.telemetry.extend(other.telemetry.iter().cloned());
         for (code, from) in &other.codes {
             let detail = self.codes.entry(code.clone()).or_default();
             detail.amount += from.amount;
