@@ -8,6 +8,8 @@ pub mod clock;
 pub mod control;
 pub mod export;
 pub mod forward;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod ingest;
 pub mod own_metrics;
 pub mod own_requests;

@@ -42,6 +42,9 @@ fn all() -> Vec<Step> {
         Step::new("unit and integration tests", || {
             execute(cargo().args(["test", "--locked", "--workspace", "--exclude", "xtask", "--no-fail-fast"]))
         }),
+        Step::new("fuzz: every parser for some seconds", || {
+            execute(cargo().args(["run", "--locked", "--package", "sidelight-fuzz", "--", "--seconds", "3"]))
+        }),
         Step::new("dashboard build", ui::run),
         // After the dashboard, so that the binary which the browser opens carries it.
         Step::new("sidelight with its dashboard", || {

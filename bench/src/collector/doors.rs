@@ -128,6 +128,7 @@ pub async fn measure(binary: &Path, folder: &Path, door: &Door) -> Result<DoorRo
     Ok(DoorRow {
         name: door.name.to_owned(),
         is_built: true,
+        problem: String::new(),
         items: counted.stored,
         per_wall_s: stored / wall.as_secs_f64(),
         per_cpu_s: stored / cpu.as_secs_f64(),

@@ -16,6 +16,8 @@ pub struct Report {
 pub struct DoorRow {
     pub name: String,
     pub is_built: bool,
+    /// Why there are no numbers.
+    pub problem: String,
     pub items: u64,
     pub per_wall_s: f64,
     pub per_cpu_s: f64,
@@ -66,7 +68,11 @@ const MEMORY_OF_PROMETHEUS_MAX: f64 = 0.4;
 
 impl DoorRow {
     pub fn absent(name: &str) -> Self {
-        Self { name: name.to_owned(), ..Self::default() }
+        Self { name: name.to_owned(), problem: "not in this build".to_owned(), ..Self::default() }
+    }
+
+    pub fn failed(name: &str, error: &anyhow::Error) -> Self {
+        Self { name: name.to_owned(), problem: format!("failed: {error:#}"), ..Self::default() }
     }
 }
 
@@ -93,7 +99,7 @@ impl Report {
         println!("\n  {:<24}{}  sent = stored + refused", "door", heads.concat());
         for row in &self.doors {
             if !row.is_built {
-                println!("  {:<24} not in this build", row.name);
+                println!("  {:<24} {}", row.name, row.problem);
                 continue;
             }
             println!(

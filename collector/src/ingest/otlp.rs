@@ -191,3 +191,19 @@ async fn stored<T>(_attempt: Attempt, writing: impl Future<Output = Result<T, Wr
         Err(_) => Err(Refusal::unavailable("the store did not answer in time; try again")),
     }
 }
+
+/// For fuzzers: all that a body of either signal goes through before it is handed over.
+pub(crate) fn fuzz_protobuf(body: &[u8], times: Times) {
+    let mut interner = Interner::default();
+    let _ = spans::decode(body, times, &mut interner);
+    let _ = logs::decode(body, times, &mut interner);
+}
+
+/// For fuzzers: the same as JSON.
+pub(crate) fn fuzz_json(body: &[u8], times: Times) {
+    for signal in Signal::ALL {
+        if let Ok(body) = json::to_protobuf(signal, body) {
+            fuzz_protobuf(&body, times);
+        }
+    }
+}
