@@ -45,7 +45,29 @@ impl Batch {
         format!("{:016x}", self.number * 1_000 + index as u64 + 1)
     }
 
-    fn body(&self, now_us: u64) -> String {
+    /// Every other batch goes through OTLP's door: port, path, body, and what says that it is stored.
+    fn request(&self, now_us: u64) -> (u16, &'static str, String, StatusCode) {
+        match self.number % 2 {
+            0 => (9411, "/api/v2/spans", self.zipkin(now_us), StatusCode::ACCEPTED),
+            _ => (4318, "/v1/traces", self.otlp(now_us), StatusCode::OK),
+        }
+    }
+
+    fn otlp(&self, now_us: u64) -> String {
+        let span = |index: usize| {
+            let start_us = now_us - 1_000 + index as u64;
+            json!({
+                "traceId": self.trace_id(), "spanId": self.span_id(index), "name": format!("operation-{}", index % 7), "kind": 2,
+                "startTimeUnixNano": (start_us * 1_000).to_string(), "endTimeUnixNano": (start_us * 1_000 + 500_000).to_string(),
+                "attributes": [{"key": "batch", "value": {"intValue": self.number.to_string()}}]
+            })
+        };
+        let spans: Vec<Value> = (0..self.spans).map(span).collect();
+        let service = json!({"key": "service.name", "value": {"stringValue": format!("service-{}", self.number % 5)}});
+        json!({"resourceSpans": [{"resource": {"attributes": [service]}, "scopeSpans": [{"spans": spans}]}]}).to_string()
+    }
+
+    fn zipkin(&self, now_us: u64) -> String {
         let span = |index: usize| {
             json!({
                 "traceId": self.trace_id(), "id": self.span_id(index), "name": format!("operation-{}", index % 7),
@@ -69,10 +91,12 @@ pub async fn send_spans(address: Ipv4Addr, numbers: Arc<Numbers>, random: Arc<Ra
         let spans = random.between(1, 120) as usize;
         let mut batch = Batch { number: numbers.0.fetch_add(1, Ordering::Relaxed), spans, acknowledged: false };
         let now_us = sidelight_collector::clock::now_ms() as u64 * 1_000;
-        let body = Bytes::from(batch.body(now_us));
+        let (port, path, body, stored) = batch.request(now_us);
+        let body = Bytes::from(body);
         loop {
-            match post(address, 9411, "/api/v2/spans", body.clone()).await {
-                Some((StatusCode::ACCEPTED, _)) => {
+            match post(address, port, path, body.clone()).await {
+                Some((status, answer)) if status == stored => {
+                    assert!(!answer.windows(8).any(|word| word == b"rejected"), "{}", String::from_utf8_lossy(&answer));
                     batch.acknowledged = true;
                     break;
                 }

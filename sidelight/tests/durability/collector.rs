@@ -68,11 +68,9 @@ impl Place {
         let mut command = Command::new(words[0]);
         command.args(&words[1..]).args(["collector", "--auth", "none", "--log-level", "info", "--scrape-interval", "200ms"]);
         command.arg("--data").arg(self.folder.path()).args(["--database", &self.database]);
-        for (flag, port) in [("--listen", 20001), ("--zipkin", 9411), ("--xds", 15010)] {
+        let ports = [("--listen", 20001), ("--zipkin", 9411), ("--xds", 15010), ("--otlp-grpc", 4317), ("--otlp-http", 4318)];
+        for (flag, port) in ports {
             command.arg(flag).arg(format!("{address}:{port}"));
-        }
-        for flag in further_doors() {
-            command.arg(flag).arg(format!("{address}:0"));
         }
         if let Some(file) = &self.scrape_file {
             command.arg("--scrape-file").arg(file);
@@ -93,17 +91,6 @@ impl Place {
         }
         (running, began.elapsed())
     }
-}
-
-/// Doors besides the ones above that open by themselves in this version.
-fn further_doors() -> &'static [String] {
-    static DOORS: std::sync::OnceLock<Vec<String>> = std::sync::OnceLock::new();
-    DOORS.get_or_init(|| {
-        let help = Command::new(env!("CARGO_BIN_EXE_sidelight")).args(["collector", "--help"]).output().unwrap();
-        let help = String::from_utf8_lossy(&help.stdout).into_owned();
-        let known = ["--otlp-grpc", "--otlp-http"].map(str::to_owned);
-        known.into_iter().filter(|flag| help.contains(&format!("{flag} <IP:PORT>"))).collect()
-    })
 }
 
 impl Running {
