@@ -1,4 +1,5 @@
 //! Spans that leave the collector: by every protocol, through failures and kills, and exactly counted.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 

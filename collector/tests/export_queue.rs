@@ -1,4 +1,5 @@
 //! The queue in front of exporters, on both databases: nothing is lost, nothing is given to two at once, and it is bounded.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 

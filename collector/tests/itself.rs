@@ -1,4 +1,5 @@
 //! The collector watches itself: its own requests are those of one more workload, and it says truthfully how it is.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 

@@ -1,6 +1,7 @@
 //! A real Jaeger as the backend that spans are exported to: every span arrives as it was, and is found by what it says.
 //!
 //! Built only with the feature `peers`: `cargo xtask test --peers` builds Jaeger and names it in `SIDELIGHT_JAEGER`.
+#![allow(clippy::unwrap_used)]
 
 #[path = "jaeger/expected.rs"]
 mod expected;

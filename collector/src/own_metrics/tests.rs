@@ -6,7 +6,7 @@ use regex::Regex;
 
 use super::*;
 
-const PAGE: &str = include_str!("../../../docs/own-metrics.md");
+const PAGE: &str = include_str!("../../../docs/telemetry.md");
 
 /// Name, type and labels of each row of the table.
 fn listed() -> BTreeMap<String, (String, BTreeSet<String>)> {
