@@ -5,7 +5,7 @@
 //! [`BlockReader`](super::block_read::BlockReader) of its family, walks over the slices and the heads of their blocks, and
 //! fetches `data` only of those that their summary does not rule out:
 //!
-//! ```ignore
+//! ```text
 //! let mut reader = BlockReader::open(database, Family::LogBlock).await?;
 //! for slice_s in reader.slices(from_s, to_s, Order::NewestFirst).await? {
 //!     let mut heads = HeadQuery { from_us, to_us, ..HeadQuery::new(slice_s) };

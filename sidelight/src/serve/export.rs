@@ -99,6 +99,7 @@ fn headers(texts: &[String]) -> Result<HeaderMap, String> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use clap::Parser;
 
     use super::*;
