@@ -36,7 +36,8 @@ async fn a_database_is_checked_measured_and_copied() {
     assert_eq!(here("compact --database sqlite:sidelight.db").code, 0);
 
     let backup = here("backup --data . backup.db");
-    assert!(backup.out.starts_with("1 rows of "), "{}{}", backup.out, backup.err);
+    // Merging reads the dictionary of series, which has begun to number them.
+    assert!(backup.out.starts_with("2 rows of "), "{}{}", backup.out, backup.err);
     let again = here("backup --data . backup.db");
     assert_eq!(again.err, "error: backup.db is there already; choose another name, or take it away first\n");
     assert_eq!(here("restore backup.db --database sqlite:restored.db").code, 0);
