@@ -15,8 +15,9 @@ enum Place<'a> {
     ToService([&'a str; 4]),
     /// From a workload to a workload.
     ToWorkload([&'a str; 4]),
-    /// All that a workload's proxy tells in one direction: what it counts itself it need not be guessed of.
-    Teller([&'a str; 3]),
+    /// All that a workload's proxy tells, of its calls or of calls to it: what it counts itself need not be guessed of it.
+    /// A gateway's metrics tell only what it sends on; that it was called by somebody unknown is no news.
+    Teller([&'a str; 2]),
 }
 
 /// Chooses rows.
@@ -88,7 +89,7 @@ fn places(labels: &EdgeLabels) -> impl Iterator<Item = Place<'_>> {
     let to_service = (is_pair && known(service[0])).then_some(Place::ToService([source[0], source[1], service[0], service[1]]));
     let to_workload =
         (is_pair && known(destination[0])).then_some(Place::ToWorkload([source[0], source[1], destination[0], destination[1]]));
-    let teller = known(teller[0]).then_some(Place::Teller([&labels.reporter, teller[0], teller[1]]));
+    let teller = known(teller[0]).then_some(Place::Teller(teller));
     [to_service, to_workload, teller].into_iter().flatten()
 }
 
@@ -129,6 +130,8 @@ mod tests {
         }
         assert_eq!(counted(&[told("", "shop/page-v1", 10), half.clone()].concat()), 10);
         assert_eq!(counted(&half), 3);
+        let sent_on = from("shop/reviews-v1").to("shop/ratings-v1").times(7).told_by_source().rows();
+        assert_eq!(counted(&[sent_on, half].concat()), 7);
     }
 
     #[test]
