@@ -17,6 +17,7 @@ use tracing::{info, warn};
 use self::request::Encoder;
 use crate::ingest::scrape::client::HttpClient;
 use crate::own_metrics::OwnMetrics;
+use crate::settings::ForwardUrl;
 use crate::store::SeriesIndex;
 
 /// Samples that wait; what comes beyond is dropped and counted. Each takes 24 bytes.
@@ -49,7 +50,7 @@ pub struct Forwarding {
     queue: mpsc::Receiver<Scraped>,
     waiting: Arc<AtomicUsize>,
     metrics: Arc<OwnMetrics>,
-    url: String,
+    url: ForwardUrl,
     client: HttpClient,
     encoder: Encoder,
     stop: CancellationToken,
@@ -67,7 +68,7 @@ enum Sent {
 
 impl Forwarding {
     #[must_use]
-    pub fn new(url: String, index: Arc<SeriesIndex>, metrics: Arc<OwnMetrics>, stop: CancellationToken) -> (Self, Forwarder) {
+    pub fn new(url: ForwardUrl, index: Arc<SeriesIndex>, metrics: Arc<OwnMetrics>, stop: CancellationToken) -> (Self, Forwarder) {
         let (sender, queue) = mpsc::channel(QUEUE_MAX);
         let waiting: Arc<AtomicUsize> = Arc::default();
         let forwarder = Forwarder { queue: sender, waiting: Arc::clone(&waiting), metrics: Arc::clone(&metrics) };
@@ -123,17 +124,17 @@ impl Forwarding {
             match sent {
                 Sent::Done => {
                     if is_away {
-                        info!(url = self.url, "samples are sent on again");
+                        info!(url = %self.url, "samples are sent on again");
                     }
                     return "sent";
                 }
                 Sent::Refused(why) => {
-                    warn!(url = self.url, why, "the other side refused samples");
+                    warn!(url = %self.url, why, "the other side refused samples");
                     return "refused";
                 }
                 Sent::Later(why, wait) => {
                     if !is_away {
-                        warn!(url = self.url, why, "samples cannot be sent on; trying again");
+                        warn!(url = %self.url, why, "samples cannot be sent on; trying again");
                     }
                     is_away = true;
                     tokio::select! {
@@ -155,7 +156,7 @@ impl Forwarding {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("snappy"));
         let version = HeaderName::from_static("x-prometheus-remote-write-version");
         headers.insert(version, HeaderValue::from_static("0.1.0"));
-        match self.client.post(&self.url, headers, body, REQUEST_TIME_MAX).await {
+        match self.client.post(&self.url.0, headers, body, REQUEST_TIME_MAX).await {
             Ok((status, _)) if status.is_success() => Sent::Done,
             Ok((status, headers)) if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
                 let seconds = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());

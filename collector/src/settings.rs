@@ -41,7 +41,7 @@ pub struct Settings {
     pub zipkin_advertise: Option<String>,
     pub scrape_interval: Duration,
     /// Where the samples of scrapes are sent on, by Prometheus' remote write; nowhere without it.
-    pub remote_write: Option<String>,
+    pub remote_write: Option<ForwardUrl>,
     /// Targets beside the registered proxies.
     pub scrape_urls: Vec<String>,
     /// Further targets in a file, in the format of Prometheus' file-based discovery; it is looked at again and again.
@@ -76,6 +76,25 @@ pub enum AuthSettings {
     Token(Token),
     /// The token in this folder, made on first use.
     TokenIn(PathBuf),
+}
+
+/// Where samples are sent on to. Shown without what may be a secret: a name and password, and the query.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ForwardUrl(pub String);
+
+impl std::fmt::Display for ForwardUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Ok(uri) = self.0.parse::<http::Uri>() else { return f.write_str("…") };
+        let scheme = uri.scheme_str().unwrap_or("http");
+        let port = uri.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
+        write!(f, "{scheme}://{}{port}{}", uri.host().unwrap_or("…"), uri.path())
+    }
+}
+
+impl std::fmt::Debug for ForwardUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
 }
 
 /// All mistakes of the settings.
@@ -196,7 +215,7 @@ impl Settings {
 
     fn check_discoveries(&self, mistakes: &mut Vec<String>) {
         if let Some(url) = &self.remote_write
-            && !is_url(url)
+            && !is_url(&url.0)
         {
             mistakes.push(format!("`{url}` is not a URL to send samples on to, such as http://127.0.0.1:9090/api/v1/write"));
         }
@@ -266,5 +285,7 @@ mod tests {
         assert_eq!(format!("{:?}", Database::parse("postgres://u:secret@h/n").unwrap()), "postgres://…");
         assert!(Database::parse("mysql://u:secret@h").is_err_and(|error| !error.contains("secret")));
         assert!(Database::parse("sqlite:").is_err());
+        let url = ForwardUrl("https://u:secret@h:9090/api/v1/write?token=secret".to_owned());
+        assert_eq!(format!("{url} {url:?}"), "https://h:9090/api/v1/write https://h:9090/api/v1/write");
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use serde_json::Value;
+use sidelight_collector::settings::ForwardUrl;
 use sidelight_collector::store::sample::is_stale;
 use sidelight_collector::{Collector, Settings};
 
@@ -142,7 +143,7 @@ async fn we_write_to_a_real_prometheus_that_was_away() {
     let proxy = CountingProxy::start(0).await;
     proxy.count("cart", 7);
     let address = free_address();
-    let remote_write = Some(format!("http://{address}/api/v1/write"));
+    let remote_write = Some(ForwardUrl(format!("http://{address}/api/v1/write")));
     let collector =
         Collector::start(Settings { scrape_urls: vec![proxy.url()], remote_write, ..settings(&place) }).await.unwrap();
     eventually("some scrapes", || async {

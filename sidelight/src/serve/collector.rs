@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use sidelight_collector::settings::{AuthSettings, Database, Settings, SettingsMistakes};
+use sidelight_collector::settings::{AuthSettings, Database, ForwardUrl, Settings, SettingsMistakes};
 use sidelight_collector::store::{CONNECTIONS_DEFAULT, Retention};
 use sidelight_collector::web::auth::{TOKEN_FILE, Token};
 use sidelight_collector::{Collector, StartError};
@@ -179,7 +179,7 @@ impl CollectorArgs {
             scrape_file: self.scrape_file.clone(),
             scrape_config: self.scrape_config.clone(),
             scrape_http_sd: self.scrape_http_sd.clone(),
-            remote_write: self.remote_write.clone(),
+            remote_write: self.remote_write.clone().map(ForwardUrl),
             trace_sampling_percent: self.trace_sampling,
             retention: self.retention(),
             ..Settings::new(database)
