@@ -74,11 +74,11 @@ impl Peer {
         command
     }
 
-    pub async fn until_ready(&self) -> Result<()> {
-        let path = if self.kind == Kind::Prometheus { "/-/ready" } else { "/health" };
+    /// Being ready is not enough: Prometheus looks for its targets only five seconds later.
+    pub async fn until_scraping(&self) -> Result<()> {
         let started = Instant::now();
-        while !self.http.get(self.address, path).await.is_ok_and(|(status, _)| status == 200) {
-            ensure!(started.elapsed() < READY, "{} is not ready after {READY:?}", self.name);
+        while !self.samples().await.is_ok_and(|samples| samples > 0) {
+            ensure!(started.elapsed() < READY, "{} has scraped nothing after {READY:?}", self.name);
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         Ok(())

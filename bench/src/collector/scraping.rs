@@ -80,7 +80,7 @@ async fn ours(binary: &Path, folder: &Path, addresses: &[SocketAddr], series: u6
 async fn theirs(peer: Peer, series: u64) -> Result<ScrapeRow> {
     println!("  {} scrapes …", peer.name);
     let running = Running::start(peer.name, &mut peer.command())?;
-    peer.until_ready().await?;
+    peer.until_scraping().await?;
     tokio::time::sleep(WARM_UP).await;
     let (cpu, before) = (running.cpu()?, peer.samples().await?);
     tokio::time::sleep(MEASURED).await;
