@@ -126,8 +126,10 @@ async fn three_collectors_share_the_targets_and_survive_one_that_is_killed() {
     until_stored(&two, "cart", counted).await;
     eventually("five intervals", || async { since.elapsed() >= 5 * INTERVAL }).await;
     for (proxy, before) in proxies.iter().zip(&before) {
-        let scrapes = proxy.scrapes() - before;
-        assert!((4..=6).contains(&scrapes), "{scrapes} scrapes in five intervals");
+        // Waiting may have taken longer than that on a busy machine; two owners would scrape twice as often.
+        let scrapes = (proxy.scrapes() - before) as f64;
+        let intervals = since.elapsed().as_secs_f64() / INTERVAL.as_secs_f64();
+        assert!(scrapes >= 4.0 && scrapes <= intervals + 2.0, "{scrapes} scrapes in {intervals} intervals");
     }
     let killed_at = Instant::now();
     doomed.kill().await;
