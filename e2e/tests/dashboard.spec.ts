@@ -145,7 +145,7 @@ test('the history shows the edit and rolls it back', async ({ page }) => {
   await expect(page.locator('[data-test=revision]')).toHaveCount(3);
   await page.goto(`${demo.url}/graph?duration=30&refresh=2`);
   await expect.poll(() => reviewsOnScreen(page), { timeout: 90_000 }).toEqual({ v1: true, v2: true, v3: true });
-  await expect.poll(() => rateOnScreen(page, 'productpage/v1', 'reviews/v3')).toBeLessThan(12);
+  await expect.poll(() => rateOnScreen(page, 'productpage/v1', 'reviews/v3'), { timeout: 90_000 }).toBeLessThan(12);
 });
 
 test('the configuration list opens an object and the page is readable in Chinese and in the dark', async ({ page }) => {
