@@ -36,6 +36,8 @@ on_both!(
     counts_are_exact,
     many_rows_are_written_at_once,
     a_retried_request_is_stored_once,
+    any_number_of_requests_is_forgotten,
+    a_slice_that_another_collector_dropped_is_made_again,
     blocks_are_written_and_found,
     edges_of_logs_and_spans_are_their_own,
 );
@@ -484,6 +486,33 @@ async fn a_retried_request_is_stored_once(place: &Place) {
     let retention = Retention { logs: Duration::from_secs(1 << 40), spans: Duration::from_secs(1 << 40), ..Retention::default() };
     store.drop_old(&retention, later_ms).await.unwrap();
     assert!(!store.write(&request(b"one", 1)).await.unwrap().is_repeated);
+}
+
+async fn any_number_of_requests_is_forgotten(place: &Place) {
+    let store = place.open().await;
+    let request = |number: u32| {
+        let delivery = Some(Delivery::new("otlp", &number.to_le_bytes()));
+        WriteBatch { delivery, ..WriteBatch::default() }
+    };
+    // More than one transaction forgets.
+    store.write_group(Arc::new((0..12_000).map(request).collect())).await.unwrap();
+    assert!(store.write(&request(11_999)).await.unwrap().is_repeated);
+    let later_ms = sidelight_collector::clock::now_ms() + DELIVERIES_KEPT.as_millis() as i64 + 1000;
+    store.drop_old(&Retention::default(), later_ms).await.unwrap();
+    let reports = store.write_group(Arc::new((0..12_000).map(request).collect())).await.unwrap();
+    assert_eq!(reports.iter().filter(|report| report.is_repeated).count(), 0);
+}
+
+async fn a_slice_that_another_collector_dropped_is_made_again(place: &Place) {
+    let (one, other) = (place.open().await, place.open().await);
+    let batch = |id: u8| WriteBatch { spans: vec![("zipkin", vec![span(1, id, "cart", T)])], ..WriteBatch::default() };
+    one.write(&batch(1)).await.unwrap();
+    other.write(&batch(2)).await.unwrap();
+    let dropped = one.drop_old(&Retention::default(), (T + 30 * 86_400) * 1000).await.unwrap();
+    assert_eq!(dropped, [Family::SpanBlock.slice_at(T)]);
+    // Late, and not to be lost before its time.
+    other.write(&batch(3)).await.unwrap();
+    assert_eq!(one.trace([1; 16]).await.unwrap(), [span(1, 3, "cart", T)]);
 }
 
 async fn blocks_are_written_and_found(place: &Place) {

@@ -35,17 +35,31 @@ pub(super) struct Writing<'a, D: Database> {
 /// Stores a group. Batches that were stored before are found by their delivery, left out and reported as repeated.
 pub(super) async fn write<D: Database>(database: &D, group: &Arc<Vec<WriteBatch>>) -> Result<Vec<WriteReport>, StoreError> {
     let mut repeated = repeats(group);
+    let mut may_be_dropped = true;
     loop {
         // Before the transaction, in which everybody else who writes would wait for it.
         let spans = span_write::blocks(group, &repeated).await?;
         let slices = ensure_slices(database, group, &repeated, &spans).await?;
-        if let Some(reports) = attempt(database, group, &repeated, &spans).await? {
-            database.caches().set_unmerged(&slices);
-            return Ok(reports);
+        match attempt(database, group, &repeated, &spans).await {
+            Ok(Some(reports)) => {
+                database.caches().set_unmerged(&slices);
+                return Ok(reports);
+            }
+            // Each turn finds some, so there are as many turns as batches at most.
+            Ok(None) => repeated.extend(stored_before(database, group).await?),
+            Err(error) if may_be_dropped && is_table_missing(&error) => {
+                may_be_dropped = false;
+                slices.iter().for_each(|slice| database.caches().forget_slice(*slice));
+            }
+            Err(error) => return Err(error),
         }
-        // Each turn finds some, so there are as many turns as batches at most.
-        repeated.extend(stored_before(database, group).await?);
     }
+}
+
+/// Whoever shares the database dropped a slice that the cache still has.
+fn is_table_missing(error: &StoreError) -> bool {
+    let StoreError::Query(sqlx::Error::Database(error)) = error else { return false };
+    error.code().is_some_and(|code| code == "42P01") || error.message().starts_with("no such table")
 }
 
 /// Places of the batches whose delivery is in the database.
