@@ -183,3 +183,20 @@ async fn collectors_see_each_others_series() {
         assert_eq!(select(store, "new", 0, i64::MAX).await, [("new c:1".to_owned(), vec![(0, 1.0), (15, 2.0)])]);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_others_use_is_not_forgotten() {
+    let place = Place::postgres().await;
+    let (one, two) = (place.open().await, place.open().await);
+    some(&one).await;
+    assert_eq!(select(&two, "up", T, T + 2000).await.len(), 2);
+    let later_s = 99 * 3600;
+    Put { store: &one, group: 1 }.row(T + later_s * 1000, &[(UP_A, 2.0)]).await;
+    // Only the first that looks finds slices to drop; both forget what went with them.
+    let retention = Retention { samples: Duration::from_secs(3600), ..Retention::default() };
+    for store in [&one, &two] {
+        store.drop_old(&retention, T + 100 * 3_600_000).await.unwrap();
+        assert_eq!(store.series_index().await.unwrap().len(), 1);
+        assert_eq!(select(store, "{instance=~\".+\"}", 0, i64::MAX).await, [("up a:1".to_owned(), vec![(later_s, 2.0)])]);
+    }
+}

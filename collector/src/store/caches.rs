@@ -188,8 +188,12 @@ impl Caches {
         names.operations.extend(added.operations);
     }
 
-    pub fn forget_names(&self) {
-        *self.names.lock() = SpanNames::default();
+    /// Those that the database keeps no longer, and which services had no room.
+    pub fn forget_names(&self, before_s: i64) {
+        let mut names = self.names.lock();
+        names.services.retain(|_, (_, kept_until_s)| *kept_until_s > before_s);
+        names.operations.retain(|_, kept_until_s| *kept_until_s > before_s);
+        names.full.clear();
     }
 
     /// Counts a block that was skipped, and names it in the log.

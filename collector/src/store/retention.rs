@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::database::Database;
+use super::database::{Database, Value};
 use super::sample::dictionary;
 use super::schema::{Family, Slice, drop_slice};
 use super::{StoreError, retention_size};
@@ -19,7 +19,7 @@ pub struct Retention {
     pub spans: Duration,
     pub logs: Duration,
     pub samples: Duration,
-    /// Bytes of the blocks of each signal; the oldest go first. Checked as often as the times are.
+    /// Bytes of the blocks of each signal; the oldest go first. Checked more often than the times: data comes quickly.
     pub spans_bytes: Option<u64>,
     pub logs_bytes: Option<u64>,
     pub samples_bytes: Option<u64>,
@@ -74,25 +74,23 @@ impl Retention {
 
 /// How long a request is remembered for its retries.
 pub const DELIVERIES_KEPT: Duration = Duration::from_secs(15 * 60);
+/// Requests that are forgotten in one transaction: a thousand come in a second, and the writer waits meanwhile.
+const DELIVERIES_FORGOTTEN_MAX: usize = 5_000;
 
 /// Drops what is too old and returns the slices that went.
 pub(super) async fn drop_old<D: Database>(database: &D, retention: &Retention, now_ms: i64) -> Result<Vec<Slice>, StoreError> {
+    let kept_s = |family| i64::try_from(retention.of(family).as_secs()).unwrap_or(i64::MAX);
+    let before_s = |family| (now_ms / 1000).saturating_sub(kept_s(family));
     let mut dropped = Vec::new();
     for family in Family::ALL {
-        let kept_s = i64::try_from(retention.of(family).as_secs()).unwrap_or(i64::MAX);
-        let before_s = (now_ms / 1000).saturating_sub(kept_s);
-        dropped.extend(drop_family(database, family, before_s).await?);
+        dropped.extend(drop_family(database, family, before_s(family)).await?);
     }
     dropped.extend(retention_size::shrink(database, retention).await?);
     forget_targets(database, now_ms).await?;
     forget_deliveries(database, now_ms).await?;
-    if dropped.iter().any(|slice| slice.family == Family::SampleBlock) {
-        let kept_s = i64::try_from(retention.samples.as_secs()).unwrap_or(i64::MAX / 2);
-        dictionary::forget(database, now_ms / 1000 - kept_s).await?;
-    }
-    if dropped.iter().any(|slice| slice.family == Family::SpanBlock) {
-        forget_names(database, now_ms, retention).await?;
-    }
+    // Whoever dropped the slices: another collector may have, or the bytes that they may have.
+    dictionary::forget(database, before_s(Family::SampleBlock)).await?;
+    forget_names(database, before_s(Family::SpanBlock)).await?;
     retention_size::give_back(database).await?;
     Ok(dropped)
 }
@@ -136,23 +134,35 @@ async fn forget_targets<D: Database>(database: &D, now_ms: i64) -> Result<(), St
     transaction.commit().await
 }
 
+/// By the clock that the requests were written down by: while that is doubted they still go after their time.
 async fn forget_deliveries<D: Database>(database: &D, now_ms: i64) -> Result<(), StoreError> {
+    let now_ms = now_ms.max(crate::clock::now_ms());
     let before_ms = now_ms - i64::try_from(DELIVERIES_KEPT.as_millis()).unwrap_or(i64::MAX / 2);
-    let mut transaction = database.begin().await?;
-    transaction.execute("DELETE FROM delivery WHERE at_ms < $1", vec![before_ms.into()]).await?;
-    transaction.commit().await
+    let some = format!(
+        "SELECT delivery_id FROM delivery WHERE delivery_id > $1 AND at_ms < $2 ORDER BY delivery_id \
+         LIMIT {DELIVERIES_FORGOTTEN_MAX}"
+    );
+    let mut after = Value::Blob(Vec::new());
+    loop {
+        let rows = database.begin_read().await?.fetch(&some, vec![after.clone(), before_ms.into()]).await?;
+        let Some(last) = rows.last().map(|row| Value::Blob(row.blob(0).to_vec())) else { return Ok(()) };
+        let mut transaction = database.begin().await?;
+        let sql = "DELETE FROM delivery WHERE delivery_id > $1 AND delivery_id <= $3 AND at_ms < $2";
+        transaction.execute(sql, vec![after, before_ms.into(), last.clone()]).await?;
+        transaction.commit().await?;
+        after = last;
+    }
 }
 
 /// Names of services and operations that no kept span has.
-async fn forget_names<D: Database>(database: &D, now_ms: i64, retention: &Retention) -> Result<(), StoreError> {
-    let before_s = now_ms / 1000 - i64::try_from(retention.spans.as_secs()).unwrap_or(i64::MAX / 2);
+async fn forget_names<D: Database>(database: &D, before_s: i64) -> Result<(), StoreError> {
     let mut transaction = database.begin().await?;
     for table in ["operation", "service"] {
         let sql = format!("DELETE FROM {table} WHERE kept_until_s <= $1");
         transaction.execute(&sql, vec![before_s.into()]).await?;
     }
     transaction.commit().await?;
-    database.caches().forget_names();
+    database.caches().forget_names(before_s);
     Ok(())
 }
 

@@ -14,6 +14,8 @@ use crate::store::{StoreError, bulk};
 
 /// Ids that one process may give.
 const IDS_PER_PROCESS: i64 = 1 << 32;
+/// Ids in one statement.
+const IDS_PER_STATEMENT: usize = 1_000;
 /// Another collector's transaction may take so long from its begin to its end.
 const TRANSACTION_MAX_S: i64 = 120;
 
@@ -141,6 +143,9 @@ async fn insert<D: Database>(
 /// Forgets series that have had no sample since.
 pub(in crate::store) async fn forget<D: Database>(database: &D, before_s: i64) -> Result<(), StoreError> {
     if let Some(index) = database.caches().samples.index.get() {
+        if D::DIALECT == Dialect::Postgres {
+            keep_what_others_use(database, index, before_s).await?;
+        }
         index.forget(before_s);
     }
     let mut transaction = database.begin().await?;
@@ -148,4 +153,21 @@ pub(in crate::store) async fn forget<D: Database>(database: &D, before_s: i64) -
         transaction.execute(&format!("DELETE FROM {table} WHERE kept_until_s <= $1"), vec![before_s.into()]).await?;
     }
     transaction.commit().await
+}
+
+/// What this process knows of how long a series is kept is of the time when it last read or wrote it.
+async fn keep_what_others_use<D: Database>(database: &D, index: &SeriesIndex, before_s: i64) -> Result<(), StoreError> {
+    // Their new series may use pairs that nothing here uses any more.
+    fresh_index(database).await?;
+    for ids in index.over(before_s).chunks(IDS_PER_STATEMENT) {
+        let list: Vec<String> = ids.iter().map(i64::to_string).collect();
+        let sql = format!(
+            "SELECT series_id, kept_until_s FROM metric_series WHERE kept_until_s > {before_s} AND series_id IN ({})",
+            list.join(",")
+        );
+        for row in database.begin_read().await?.fetch(&sql, vec![]).await? {
+            index.keep(row.int(0), row.int(1));
+        }
+    }
+    Ok(())
 }

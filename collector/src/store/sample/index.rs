@@ -239,6 +239,22 @@ impl SeriesIndex {
         unreadable
     }
 
+    /// Ids of the series that [`Self::forget`] would forget.
+    #[must_use]
+    pub fn over(&self, before_s: i64) -> Vec<i64> {
+        let inner = self.inner.read();
+        inner.series.iter().flatten().filter(|series| is_over(series, before_s)).map(|series| series.id).collect()
+    }
+
+    /// The database keeps a series that long.
+    pub fn keep(&self, id: i64, until_s: i64) {
+        let inner = self.inner.read();
+        let place = inner.series_ids.get(&id);
+        if let Some(series) = place.and_then(|place| inner.series[*place as usize].as_ref()) {
+            series.kept_until_s.fetch_max(until_s, Ordering::Relaxed);
+        }
+    }
+
     /// Forgets series that nobody uses and that are kept no longer.
     pub fn forget(&self, before_s: i64) -> usize {
         let mut inner = self.inner.write();
@@ -291,6 +307,11 @@ impl Series {
     pub fn is_kept_until(&self, until_s: i64) -> bool {
         self.kept_until_s.load(Ordering::Relaxed) >= until_s
     }
+}
+
+/// Nobody uses it, and it is kept no longer.
+fn is_over(series: &Arc<Series>, before_s: i64) -> bool {
+    Arc::strong_count(series) == 1 && series.kept_until_s.load(Ordering::Relaxed) <= before_s
 }
 
 /// What a matcher says of each pair with the name of its label.
@@ -431,12 +452,10 @@ impl Inner {
     }
 
     fn forget(&mut self, before_s: i64) -> usize {
-        let is_over =
-            |series: &Arc<Series>| Arc::strong_count(series) == 1 && series.kept_until_s.load(Ordering::Relaxed) <= before_s;
         let mut gone: HashSet<u32> = HashSet::new();
         let mut touched: HashSet<u32> = HashSet::new();
         for place in 0..self.series.len() {
-            if let Some(series) = self.series[place].take_if(|series| is_over(series)) {
+            if let Some(series) = self.series[place].take_if(|series| is_over(series, before_s)) {
                 gone.insert(place as u32);
                 touched.extend(&series.pairs);
                 self.series_ids.remove(&series.id);
