@@ -34,9 +34,7 @@ use crate::ingest::zipkin::ZipkinDoor;
 use crate::own_metrics::OwnMetrics;
 use crate::pipeline::{Intake, Writer};
 use crate::settings::{AuthSettings, Settings, SettingsMistakes};
-use crate::store::sample::compact::SampleCompact;
-use crate::store::span_block::SpanCompact;
-use crate::store::{Family, LogCompact, Store, StoreError};
+use crate::store::{Family, Store, StoreError, compacts};
 use crate::web::auth::{Auth, TokenError};
 use crate::web::{HostPolicy, StatusFacts, WebParts};
 
@@ -192,7 +190,7 @@ impl Collector {
             tokio::spawn(crate::web::serve_over(zipkin_transport, listeners.zipkin, own.watch(spans), stop.doors.clone())),
             tokio::spawn(merging::run(
                 Arc::clone(&store),
-                vec![Arc::new(SpanCompact), Arc::new(LogCompact), Arc::new(SampleCompact::new(store.series_index().await?))],
+                compacts(&*store).await?,
                 settings.retention,
                 Arc::clone(&metrics),
                 stop.doors.clone(),

@@ -51,7 +51,7 @@ pub use batch::{BlockWrite, Counts, Delivery, Edge, SampleWrite, ScrapeBatch, St
 pub use block::{
     BlockHead, Compact, CorruptBlock, EncodedBlock, LEVEL_CORRUPT, LEVEL_DENSE, LEVEL_MERGED, LEVEL_WRITTEN, StoredBlock,
 };
-pub use block_compact::Merged;
+pub use block_compact::{Merged, compacts};
 pub use block_read::Order;
 pub use edge::{EdgeFilter, EdgeLabels, in_namespaces};
 pub use export_queue::{Claim, ExportQueue, QueueState, QueuedBlock};

@@ -19,23 +19,14 @@ const SIZE_INTERVAL: Duration = Duration::from_secs(60);
 
 pub(super) async fn run(
     store: Arc<dyn Store>,
-    how: Vec<Arc<dyn Compact>>,
+    how: [Arc<dyn Compact>; 3],
     retention: Retention,
     metrics: Arc<OwnMetrics>,
     stop: CancellationToken,
 ) {
     let mut sized_at = Instant::now();
     loop {
-        let pause = match merge_each(&*store, &how, &metrics).await {
-            Ok(true) => PAUSE,
-            Ok(false) => INTERVAL,
-            // The writer tells of it.
-            Err(error) if error.is_outage() => INTERVAL,
-            Err(error) => {
-                warn!(error = &error as &dyn std::error::Error, "failed to merge blocks");
-                INTERVAL
-            }
-        };
+        let pause = if merge_each(&*store, &how, &metrics).await { PAUSE } else { INTERVAL };
         if sized_at.elapsed() >= SIZE_INTERVAL {
             sized_at = Instant::now();
             if let Err(error) = shrink(&*store, &retention, &metrics).await {
@@ -48,16 +39,23 @@ pub(super) async fn run(
     }
 }
 
-/// One merge of each family; whether there was any.
-async fn merge_each(store: &dyn Store, how: &[Arc<dyn Compact>], metrics: &OwnMetrics) -> Result<bool, StoreError> {
+/// One merge of each family, whatever becomes of the others; whether there was any.
+async fn merge_each(store: &dyn Store, how: &[Arc<dyn Compact>], metrics: &OwnMetrics) -> bool {
     let mut is_any = false;
     for how in how {
-        let merged = store.merge_blocks(how, now_ms()).await?;
-        metrics.merged_blocks(how.family().name(), merged.unwrap_or_default());
-        is_any |= merged.is_some();
+        let table = how.family().name();
+        match store.merge_blocks(how, now_ms()).await {
+            Ok(merged) => {
+                metrics.merged_blocks(table, merged.unwrap_or_default());
+                is_any |= merged.is_some();
+            }
+            // The writer tells of it.
+            Err(error) if error.is_outage() => {}
+            Err(error) => warn!(error = &error as &dyn std::error::Error, table, "failed to merge blocks"),
+        }
     }
     metrics.corrupt_blocks(store.corrupt_blocks());
-    Ok(is_any)
+    is_any
 }
 
 async fn shrink(store: &dyn Store, retention: &Retention, metrics: &OwnMetrics) -> Result<(), StoreError> {

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use tracing::debug;
 
-use super::StoreError;
 use super::block::{Compact, EncodedBlock, LEVEL_CORRUPT, LEVEL_DENSE, LEVEL_MERGED, LEVEL_WRITTEN, StoredBlock};
 use super::block_read::{length, table};
-use super::block_write;
 use super::database::{Database, Row, Transaction};
+use super::sample::compact::SampleCompact;
 use super::schema::{Slice, slices_between};
+use super::span_block::SpanCompact;
+use super::{LogCompact, Store, StoreError, block_write};
 
 /// Blocks that one merge takes.
 const BLOCKS_MAX: usize = 512;
@@ -25,6 +26,12 @@ pub struct Merged {
     pub from: usize,
     /// Blocks that came.
     pub into: usize,
+}
+
+/// How the blocks of a store are merged: one for each of [`Family::BLOCKS`](super::Family::BLOCKS).
+pub async fn compacts(store: &dyn Store) -> Result<[Arc<dyn Compact>; 3], StoreError> {
+    let samples = SampleCompact::new(store.series_index().await?);
+    Ok([Arc::new(SpanCompact), Arc::new(LogCompact), Arc::new(samples)])
 }
 
 /// Blocks of one shard, or of all, that may be merged.
@@ -96,6 +103,10 @@ async fn merge<D: Database>(
     is_closed: bool,
 ) -> Result<Merged, StoreError> {
     let blocks = Arc::new(load(database, &**how, slice, shard).await?);
+    if blocks.len() < 2 {
+        // Another collector merged them meanwhile.
+        return Ok(Merged::default());
+    }
     let (merging, merged) = (Arc::clone(how), Arc::clone(&blocks));
     match tokio::task::spawn_blocking(move || merging.merge(&merged)).await? {
         Ok(dense) => {
@@ -138,6 +149,9 @@ async fn load<D: Database>(
             break;
         }
         ids.push(row.int(0));
+    }
+    if ids.is_empty() {
+        return Ok(Vec::new());
     }
     ids.sort_unstable();
     let sql = format!(

@@ -1,7 +1,6 @@
 //! Gives back the room that deleted rows leave behind.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use serde::Serialize;
 use sqlx::Connection as _;
@@ -9,9 +8,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
 use super::AdminError;
 use crate::clock::now_ms;
-use crate::store::sample::compact::SampleCompact;
-use crate::store::span_block::SpanCompact;
-use crate::store::{Compact, PgStore, SqliteStore, Store, StoreError};
+use crate::store::{PgStore, SqliteStore, Store, StoreError, compacts};
 
 #[derive(Clone, Debug, Serialize)]
 pub struct Compacted {
@@ -26,10 +23,8 @@ pub struct Compacted {
 
 /// Merges small blocks until there is nothing left to merge, as a collector does in the background; several may at once.
 async fn merge(store: &dyn Store) -> Result<u64, AdminError> {
-    let samples = SampleCompact::new(store.series_index().await?);
-    let how: [Arc<dyn Compact>; 2] = [Arc::new(SpanCompact), Arc::new(samples)];
     let mut merged = 0;
-    for how in &how {
+    for how in &compacts(store).await? {
         while let Some(step) = store.merge_blocks(how, now_ms()).await? {
             merged += step.from as u64;
         }
