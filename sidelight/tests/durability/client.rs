@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
@@ -82,14 +82,28 @@ impl Batch {
 
 /// Counts the batches of all clients.
 #[derive(Default)]
-pub struct Numbers(AtomicU64);
+pub struct Numbers {
+    sent: AtomicU64,
+    acknowledged: AtomicU64,
+}
+
+impl Numbers {
+    /// Waits until more than so many were acknowledged.
+    pub async fn acknowledged_over(&self, count: u64) {
+        let began = Instant::now();
+        while self.acknowledged.load(Ordering::Relaxed) <= count {
+            assert!(began.elapsed() < ANSWER_LIMIT, "no more than {count} batches are acknowledged");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
 
 /// Sends batch after batch until `stop`, each until it is acknowledged; now and then it gives one up that got no answer.
 pub async fn send_spans(address: Ipv4Addr, numbers: Arc<Numbers>, random: Arc<Random>, stop: Arc<AtomicBool>) -> Vec<Batch> {
     let mut sent = Vec::new();
     while !stop.load(Ordering::Relaxed) {
         let spans = random.between(1, 120) as usize;
-        let mut batch = Batch { number: numbers.0.fetch_add(1, Ordering::Relaxed), spans, acknowledged: false };
+        let mut batch = Batch { number: numbers.sent.fetch_add(1, Ordering::Relaxed), spans, acknowledged: false };
         let now_us = sidelight_collector::clock::now_ms() as u64 * 1_000;
         let (port, path, body, stored) = batch.request(now_us);
         let body = Bytes::from(body);
@@ -98,6 +112,7 @@ pub async fn send_spans(address: Ipv4Addr, numbers: Arc<Numbers>, random: Arc<Ra
                 Some((status, answer)) if status == stored => {
                     assert!(!answer.windows(8).any(|word| word == b"rejected"), "{}", String::from_utf8_lossy(&answer));
                     batch.acknowledged = true;
+                    numbers.acknowledged.fetch_add(1, Ordering::Relaxed);
                     break;
                 }
                 Some((status, answer)) => {
