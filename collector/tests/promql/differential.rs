@@ -112,6 +112,48 @@ fn kind(error: &QueryError) -> &'static str {
     }
 }
 
+/// What both say to a question.
+enum Told {
+    Something,
+    Nothing,
+    Error,
+}
+
+/// Asks both, at one time or over ten steps from then on; how they differ.
+async fn compared(
+    memory: &Memory,
+    prometheus: &Prometheus,
+    expression: &str,
+    at_ms: i64,
+    step_ms: Option<i64>,
+) -> Result<Told, String> {
+    let (times, path, when) = match step_ms {
+        Some(step_ms) => {
+            let end_ms = at_ms + 10 * step_ms;
+            let when = vec![("start", seconds(at_ms)), ("end", seconds(end_ms)), ("step", seconds(step_ms))];
+            (Times::range(at_ms, end_ms, step_ms).unwrap(), "/api/v1/query_range", when)
+        }
+        None => (Times::at(at_ms), "/api/v1/query", vec![("time", seconds(at_ms))]),
+    };
+    let parameters = [vec![("query", expression.to_owned())], when].concat();
+    let expected = prometheus.ask(path, &parameters).await;
+    let answer = query(memory, expression, times, &Limits::default()).await;
+    let (told, problem) = match (answer, expected) {
+        (Ok(answer), Ok(data)) => {
+            let (ours, theirs) = (ours(answer), theirs(&data));
+            let is_ranked = expression.contains("topk") || expression.contains("bottomk");
+            let told = if theirs.is_empty() { Told::Nothing } else { Told::Something };
+            (told, difference(&ours, &theirs, is_ranked))
+        }
+        (Err(error), Err(expected)) => {
+            (Told::Error, (!expected.starts_with(kind(&error))).then(|| format!("ours {error}, theirs {expected}")))
+        }
+        (Ok(_), Err(expected)) => (Told::Error, Some(format!("ours has an answer, theirs: {expected}"))),
+        (Err(error), Ok(_)) => (Told::Error, Some(format!("ours: {error}; theirs has an answer"))),
+    };
+    problem.map_or(Ok(told), |problem| Err(problem.chars().take(600).collect()))
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn generated_expressions_have_the_answers_of_prometheus() {
     let prometheus = Prometheus::start().await;
@@ -123,34 +165,12 @@ async fn generated_expressions_have_the_answers_of_prometheus() {
         let expression = Expressions::new(seed).vector(depth);
         let mut random = Random::new(seed);
         let at_ms = START_MS + random.below(COUNT as usize) as i64 * INTERVAL_MS + random.below(15_000) as i64;
-        let is_range = seed % 2 == 0;
-        let (answer, expected) = if is_range {
-            let step_ms = [15_000, 7_000, 60_000, 240_000][random.below(4)];
-            let end_ms = at_ms + 10 * step_ms;
-            let times = Times::range(at_ms, end_ms, step_ms).unwrap();
-            let parameters =
-                [("query", expression.clone()), ("start", seconds(at_ms)), ("end", seconds(end_ms)), ("step", seconds(step_ms))];
-            let expected = prometheus.ask("/api/v1/query_range", &parameters).await;
-            (query(&memory, &expression, times, &Limits::default()).await, expected)
-        } else {
-            let expected = prometheus.ask("/api/v1/query", &[("query", expression.clone()), ("time", seconds(at_ms))]).await;
-            (query(&memory, &expression, Times::at(at_ms), &Limits::default()).await, expected)
-        };
-        let problem = match (answer, expected) {
-            (Ok(answer), Ok(data)) => {
-                let (ours, theirs) = (ours(answer), theirs(&data));
-                empty += usize::from(theirs.is_empty());
-                difference(&ours, &theirs, expression.contains("topk") || expression.contains("bottomk"))
-            }
-            (Err(error), Err(expected)) => {
-                errors += 1;
-                (!expected.starts_with(kind(&error))).then(|| format!("ours {error}, theirs {expected}"))
-            }
-            (Ok(_), Err(expected)) => Some(format!("ours has an answer, theirs: {expected}")),
-            (Err(error), Ok(_)) => Some(format!("ours: {error}; theirs has an answer")),
-        };
-        if let Some(problem) = problem {
-            failures.push(format!("#{seed} {expression}\n  {}", problem.chars().take(600).collect::<String>()));
+        let step_ms = (seed % 2 == 0).then(|| [15_000, 7_000, 60_000, 240_000][random.below(4)]);
+        match compared(&memory, &prometheus, &expression, at_ms, step_ms).await {
+            Ok(Told::Something) => {}
+            Ok(Told::Nothing) => empty += 1,
+            Ok(Told::Error) => errors += 1,
+            Err(problem) => failures.push(format!("#{seed} {expression}\n  {problem}")),
         }
     }
     println!("{EXPRESSIONS} expressions, {errors} errors, {empty} empty answers");
@@ -180,6 +200,125 @@ async fn the_angle_of_two_is_that_of_prometheus_but_for_the_name() {
         assert_eq!(difference(&ours(answer), &expected, false), None, "{expression}");
         assert!(!expected.is_empty());
     }
+}
+
+/// What the generator does not make, and what is easily got wrong.
+const SELDOM: &[&str] = &[
+    // Sub-queries at a fixed time, moved, and within one another.
+    "sum_over_time(temperature[5m:1m] @ 1790001200)",
+    "sum_over_time(temperature[5m:1m] @ 1790001200 offset 2m)",
+    "sum_over_time(temperature[5m:1m] offset -2m)",
+    "max_over_time(rate(requests_total[1m])[5m:30s] @ end())",
+    "max_over_time(rate(requests_total[1m] @ start())[5m:30s])",
+    "min_over_time(max_over_time(temperature[1m:15s] offset -1m)[4m:45s] offset 1m)",
+    "count_over_time((temperature > 20)[10m:17s])",
+    "rate((sum by (job) (requests_total))[5m:15s] @ start())",
+    "avg_over_time(vector(time())[3m:20s])",
+    "temperature @ 1790001200 offset -3m",
+    "rate(requests_total[2m] @ 1790001200 offset -1m)",
+    // Labels of the other side.
+    "requests_total * on (job) group_left (le) (sum by (job, le) (latency_bucket{le=\"5\"}))",
+    "requests_total * on (job) group_left (instance) limit",
+    "limit * on (job) group_right (le, code) requests_total",
+    "requests_total > bool on (job) group_left (le) (sum by (job, le) (latency_bucket{le=\"1\"}))",
+    "requests_total < on (job) group_left (le) (sum by (job, le) (latency_bucket{le=\"25\"}))",
+    "limit == on (job) group_right () (limit)",
+    "limit / ignoring (code, instance) group_right requests_total",
+    "temperature + on (job, instance) temperature",
+    "{__name__=~\"limit|temperature\"} > on (job) limit",
+    "{__name__=~\"limit|latency_count\"} + on (job, __name__) latency_count",
+    "requests_total * on (job) limit",
+    "limit * on (job) requests_total",
+    // Sets.
+    "limit or temperature or requests_total",
+    "limit or on (job) requests_total",
+    "(limit{job=\"web\"} or on () vector(1)) unless on () temperature{job=\"nowhere\"}",
+    "requests_total and on (job, instance) (temperature > 20) or limit",
+    "vector(1) or on () limit",
+    "absent(nothing{job=\"a\",job=\"b\",code=\"c\"})",
+    "absent((nothing{job=\"a\"}))",
+    "absent(nothing{job=\"a\"} @ 1790000000)",
+    "absent(sum(nothing))",
+    "absent_over_time(nothing{job=~\"a\",code=\"c\"}[5m])",
+    "timestamp((temperature))",
+    "timestamp(temperature offset 30s)",
+    // Histograms whose bounds are odd; not NaN, of which the order is left to chance there.
+    "histogram_quantile(0.9, label_replace(latency_bucket, \"le\", \"many\", \"le\", \"25\"))",
+    "histogram_quantile(0.9, label_replace(latency_bucket, \"le\", \"\", \"le\", \"25\"))",
+    "histogram_quantile(0.9, label_replace(latency_bucket, \"le\", \"-5\", \"le\", \"0.5\"))",
+    "histogram_quantile(0.1, label_replace(latency_bucket, \"le\", \"-5\", \"le\", \"0.5\"))",
+    "histogram_quantile(0.9, label_replace(latency_bucket, \"le\", \"5.0\", \"le\", \"10\"))",
+    "histogram_quantile(0.9, label_replace(latency_bucket, \"le\", \"inf\", \"le\", \"[+]Inf\"))",
+    "histogram_quantile(NaN, latency_bucket)",
+    "histogram_quantile(0.9, latency_bucket * 0)",
+    "histogram_quantile(0.9, latency_bucket{le=\"+Inf\"})",
+    "histogram_quantile(scalar(limit{job=\"web\"}) / 10, latency_bucket)",
+    // Names that are rewritten.
+    "label_replace(limit, \"job\", \"$1$1-${1}x-$2\", \"job\", \"(w)eb|(.*)\")",
+    "label_replace(limit, \"who\", \"${name}!\", \"job\", \"(?P<name>.).*\")",
+    "label_replace(limit, \"__name__\", \"other\", \"job\", \".*\")",
+    "label_replace(limit, \"job\", \"\", \"job\", \"web\")",
+    "label_replace(limit, \"job\", \"same\", \"job\", \".*\")",
+    "label_replace(limit, \"who\", \"$1\", \"missing\", \"(.*)\")",
+    "label_join(limit, \"job\", \"-\", \"job\", \"missing\", \"job\")",
+    "label_join(limit, \"job\", \"-\")",
+    // Aggregations.
+    "count_values without (instance) (\"value\", temperature > 25)",
+    "count_values(\"job\", limit)",
+    "quantile(scalar(limit{job=\"web\"}) / 10, temperature)",
+    "topk(scalar(limit{job=\"web\"}) - 5.5, temperature)",
+    "bottomk(-1, temperature)",
+    "topk(NaN, temperature)",
+    "sum by (job) ({__name__=~\"limit|temperature\"})",
+    "sum without (job) ({__name__=~\"limit|temperature\"})",
+    "stddev(odd)",
+    "avg({__name__=~\"odd|limit\"})",
+    "group by (nothing) (limit)",
+    // Scalars.
+    "scalar(limit)",
+    "vector(scalar(limit{job=\"web\"}))",
+    "clamp(temperature, 30, 10)",
+    "clamp_min(odd, NaN)",
+    "round(temperature, 0.25)",
+    "round(temperature, 0)",
+    "temperature % -7",
+    "-temperature ^ 2",
+    "2 ^ -temperature",
+    "1 > bool 2",
+    "NaN == bool NaN",
+    "days_in_month(vector(1709210000)) + day_of_year(vector(1709210000))",
+    "hour(vector(-1))",
+    "sort_desc(temperature)",
+    "predict_linear(temperature[5m], 60) - predict_linear(temperature[5m] offset 1m, 60)",
+    "deriv(temperature[5m] @ end())",
+    "idelta(temperature[5m]) + irate(temperature[5m])",
+    "resets(temperature[10m]) + changes(odd[10m])",
+    "quantile_over_time(NaN, temperature[5m])",
+    "holt_winters(temperature[5m], 0, 0.5)",
+    "{job=\"web\"}",
+    "rate({job=\"web\"}[5m])",
+    "last_over_time({job=\"web\"}[5m])",
+    "temperature{job!=\"\"}",
+    "temperature{nothing=\"\"}",
+    "temperature{job=~\"\"}",
+    "{job=~\".*\"}",
+    "sum(rate(requests_total[5m])) # \" a remark \n / 2",
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_seldom_asked_has_the_answers_of_prometheus() {
+    let prometheus = Prometheus::start().await;
+    let memory = Memory(generate(START_MS));
+    prometheus.fill(&memory.0).await;
+    let mut failures = Vec::new();
+    for expression in SELDOM {
+        for is_range in [false, true] {
+            let at_ms = START_MS + 100 * INTERVAL_MS;
+            let problem = compared(&memory, &prometheus, expression, at_ms, is_range.then_some(45_000)).await.err();
+            failures.extend(problem.map(|problem| format!("range {is_range} {expression}\n  {problem}")));
+        }
+    }
+    assert!(failures.is_empty(), "{} differ:\n{}", failures.len(), failures.join("\n"));
 }
 
 pub fn seconds(ms: i64) -> String {
