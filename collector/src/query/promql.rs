@@ -28,7 +28,7 @@ use std::time::Instant;
 use async_trait::async_trait;
 
 pub use answer::Answer;
-pub use plan::{Plan, Select};
+pub use plan::Select;
 
 use crate::store::StoreError;
 use crate::store::sample::SeriesSamples;
@@ -137,7 +137,7 @@ impl Default for Limits {
 }
 
 /// Cancels its query when it is dropped, as when the caller hung up.
-pub struct CancelOnDrop(Arc<AtomicBool>);
+struct CancelOnDrop(Arc<AtomicBool>);
 
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
@@ -150,11 +150,6 @@ impl Limits {
     #[must_use]
     pub fn until(deadline: Option<Instant>) -> Self {
         Self { deadline, ..Self::default() }
-    }
-
-    #[must_use]
-    pub fn cancel_on_drop(&self) -> CancelOnDrop {
-        CancelOnDrop(Arc::clone(&self.canceled))
     }
 
     fn check(&self) -> Result<(), QueryError> {
@@ -190,8 +185,9 @@ pub async fn query(source: &dyn Source, text: &str, times: Times, limits: &Limit
         limits.allow(samples)?;
         fetched.push(series);
     }
-    let limits = limits.clone();
-    let _canceled_with_caller = limits.cancel_on_drop();
+    // Of this query alone: the caller may ask again under the same limits.
+    let limits = Limits { canceled: Arc::default(), ..limits.clone() };
+    let _canceled_with_caller = CancelOnDrop(Arc::clone(&limits.canceled));
     on_own_stack(move || answer::answer(&plan, &fetched, &limits)).await
 }
 

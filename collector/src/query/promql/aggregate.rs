@@ -9,9 +9,9 @@ use promql_parser::parser::token::{
 
 use super::math::quantile;
 use super::plan::Grouping;
-use super::series::{Grid, Series, Value, absent, is_absent, keep, merged, with_label};
-use super::{QueryError, execution};
-use crate::store::sample::{Labels, NAME};
+use super::series::{Grid, Series, Value, absent, is_absent, merged, with_label};
+use super::{Limits, QueryError, execution};
+use crate::store::sample::Labels;
 
 pub(super) fn aggregate(
     op: TokenType,
@@ -19,11 +19,12 @@ pub(super) fn aggregate(
     param: Option<Value>,
     series: Vec<Series>,
     grid: &Grid,
+    limits: &Limits,
 ) -> Result<Vec<Series>, QueryError> {
     let op = op.id();
     if op == T_COUNT_VALUES {
         let Some(Value::Text(name)) = param else { return execution("count_values lacks the name of a label") };
-        return count_values(&name, grouping, &series, grid);
+        return count_values(&name, grouping, &series, grid, limits);
     }
     let param = match param {
         Some(param) => param.scalar()?,
@@ -46,19 +47,12 @@ pub(super) fn aggregate(
     Ok(found)
 }
 
-fn group_labels(grouping: &Grouping, labels: &Labels) -> Labels {
-    match grouping {
-        Grouping::By(names) => keep(labels, |name| names.iter().any(|wanted| wanted == name)),
-        Grouping::Without(names) => keep(labels, |name| name != NAME && !names.iter().any(|unwanted| unwanted == name)),
-    }
-}
-
 /// Groups by their labels, in the order in which they first come, with the places of their members.
 fn groups(grouping: &Grouping, series: &[Series]) -> Vec<(Labels, Vec<usize>)> {
     let mut by_labels: HashMap<Labels, usize> = HashMap::new();
     let mut groups: Vec<(Labels, Vec<usize>)> = Vec::new();
     for (place, one) in series.iter().enumerate() {
-        let labels = group_labels(grouping, &one.labels);
+        let labels = grouping.of(&one.labels);
         let group = *by_labels.entry(labels.clone()).or_insert_with(|| {
             groups.push((labels, Vec::new()));
             groups.len() - 1
@@ -115,7 +109,13 @@ fn variance(mut values: impl Iterator<Item = f64>) -> f64 {
     squares / count
 }
 
-fn count_values(name: &str, grouping: &Grouping, series: &[Series], grid: &Grid) -> Result<Vec<Series>, QueryError> {
+fn count_values(
+    name: &str,
+    grouping: &Grouping,
+    series: &[Series],
+    grid: &Grid,
+    limits: &Limits,
+) -> Result<Vec<Series>, QueryError> {
     let is_name = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !name.starts_with(|c: char| c.is_ascii_digit());
     if name.is_empty() || !is_name {
         return execution(format!("invalid label name \"{name}\""));
@@ -123,7 +123,7 @@ fn count_values(name: &str, grouping: &Grouping, series: &[Series], grid: &Grid)
     let mut order: Vec<Labels> = Vec::new();
     let mut counts: HashMap<Labels, Vec<f64>> = HashMap::new();
     for one in series {
-        let group = group_labels(grouping, &one.labels);
+        let group = grouping.of(&one.labels);
         for (step, value) in one.values.iter().enumerate().filter(|(_, value)| !is_absent(**value)) {
             let labels = with_label(&group, name, &number_text(*value));
             let values = counts.entry(labels.clone()).or_insert_with(|| {
@@ -133,6 +133,8 @@ fn count_values(name: &str, grouping: &Grouping, series: &[Series], grid: &Grid)
             if let Some(count) = values.get_mut(step) {
                 *count = if is_absent(*count) { 1.0 } else { *count + 1.0 };
             }
+            // Each value is a series of its own, with all steps.
+            limits.allow(order.len().saturating_mul(grid.steps))?;
         }
     }
     let counted = order.into_iter().filter_map(|labels| Some(Series { values: counts.remove(&labels)?, labels }));

@@ -1,6 +1,6 @@
 //! Operators between two values: numbers, vectors, and vectors whose series find each other by their labels.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use promql_parser::parser::VectorMatchCardinality as Card;
 use promql_parser::parser::token::{
@@ -10,10 +10,10 @@ use promql_parser::parser::token::{
 
 use super::plan::{Binary, Grouping};
 use super::series::{Grid, Series, Value, absent, is_absent, keep, label, merged, with_label, without_name};
-use super::{QueryError, execution};
+use super::{Limits, QueryError, execution};
 use crate::store::sample::{Labels, NAME};
 
-pub(super) fn binary(binary: &Binary, left: Value, right: Value, grid: &Grid) -> Result<Value, QueryError> {
+pub(super) fn binary(binary: &Binary, left: Value, right: Value, grid: &Grid, limits: &Limits) -> Result<Value, QueryError> {
     Ok(match (left, right) {
         (Value::Scalar(left), Value::Scalar(right)) => {
             Value::Scalar(left.iter().zip(&right).map(|(left, right)| scalars(binary.op.id(), *left, *right)).collect())
@@ -22,7 +22,7 @@ pub(super) fn binary(binary: &Binary, left: Value, right: Value, grid: &Grid) ->
         (Value::Scalar(scalar), Value::Vector(series)) => Value::Vector(with_scalar(binary, series, &scalar, Side::Left)?),
         (Value::Vector(left), Value::Vector(right)) => Value::Vector(match binary.op.id() {
             T_LAND | T_LOR | T_LUNLESS => set(binary, left, right, grid),
-            _ => matched(binary, left, right, grid)?,
+            _ => matched(binary, left, right, grid, limits)?,
         }),
         (Value::Text(_), _) | (_, Value::Text(_)) => return execution("a string stands beside an operator"),
     })
@@ -49,15 +49,11 @@ fn compute(op: TokenId, left: f64, right: f64) -> f64 {
         T_SUB => left - right,
         T_MUL => left * right,
         T_DIV => left / right,
-        T_POW => power(left, right),
+        T_POW => left.powf(right),
         T_MOD => left % right,
         T_ATAN2 => left.atan2(right),
         _ => f64::NAN,
     }
-}
-
-fn power(left: f64, right: f64) -> f64 {
-    left.powf(right)
 }
 
 fn scalars(op: TokenId, left: f64, right: f64) -> f64 {
@@ -101,14 +97,6 @@ fn with_scalar(binary: &Binary, series: Vec<Series>, scalar: &[f64], side: Side)
     merged(computed.filter(|one| !one.is_empty()).collect())
 }
 
-/// The labels by which series find each other.
-fn signature(matching: &Grouping, labels: &Labels) -> Labels {
-    match matching {
-        Grouping::By(names) => keep(labels, |name| names.iter().any(|wanted| wanted == name)),
-        Grouping::Without(names) => keep(labels, |name| name != NAME && !names.iter().any(|unwanted| unwanted == name)),
-    }
-}
-
 fn present(series: &Series, step: usize) -> Option<f64> {
     series.values.get(step).copied().filter(|value| !is_absent(*value))
 }
@@ -117,7 +105,7 @@ fn set(binary: &Binary, left: Vec<Series>, right: Vec<Series>, grid: &Grid) -> V
     let steps_of = |series: &[Series]| {
         let mut steps: HashMap<Labels, Vec<bool>> = HashMap::new();
         for one in series {
-            let known = steps.entry(signature(&binary.matching, &one.labels)).or_insert_with(|| vec![false; grid.steps]);
+            let known = steps.entry(binary.matching.of(&one.labels)).or_insert_with(|| vec![false; grid.steps]);
             for (step, is_there) in known.iter_mut().enumerate() {
                 *is_there |= present(one, step).is_some();
             }
@@ -127,7 +115,7 @@ fn set(binary: &Binary, left: Vec<Series>, right: Vec<Series>, grid: &Grid) -> V
     let filtered = |series: Vec<Series>, steps: &HashMap<Labels, Vec<bool>>, wanted: bool| {
         let none = vec![false; grid.steps];
         let filter = move |mut one: Series| {
-            let met = steps.get(&signature(&binary.matching, &one.labels)).unwrap_or(&none);
+            let met = steps.get(&binary.matching.of(&one.labels)).unwrap_or(&none);
             for (value, is_met) in one.values.iter_mut().zip(met) {
                 if *is_met != wanted {
                     *value = absent();
@@ -154,13 +142,19 @@ struct Meeting {
     one: Vec<usize>,
 }
 
-fn matched(binary: &Binary, left: Vec<Series>, right: Vec<Series>, grid: &Grid) -> Result<Vec<Series>, QueryError> {
+fn matched(
+    binary: &Binary,
+    left: Vec<Series>,
+    right: Vec<Series>,
+    grid: &Grid,
+    limits: &Limits,
+) -> Result<Vec<Series>, QueryError> {
     let is_swapped = matches!(binary.card, Card::OneToMany(_));
     let (many, one) = if is_swapped { (right, left) } else { (left, right) };
     let mut meetings: HashMap<Labels, Meeting> = HashMap::new();
     let mut order: Vec<Labels> = Vec::new();
     for (place, series) in many.iter().enumerate() {
-        let signature = signature(&binary.matching, &series.labels);
+        let signature = binary.matching.of(&series.labels);
         let meeting = meetings.entry(signature.clone()).or_default();
         if meeting.many.is_empty() {
             order.push(signature);
@@ -168,9 +162,9 @@ fn matched(binary: &Binary, left: Vec<Series>, right: Vec<Series>, grid: &Grid) 
         meeting.many.push(place);
     }
     for (place, series) in one.iter().enumerate() {
-        meetings.entry(signature(&binary.matching, &series.labels)).or_default().one.push(place);
+        meetings.entry(binary.matching.of(&series.labels)).or_default().one.push(place);
     }
-    let met = Met { binary, many: &many, one: &one, is_swapped, grid };
+    let met = Met { binary, many: &many, one: &one, is_swapped, grid, limits };
     met.check_one_side(&meetings)?;
     let mut found = Vec::new();
     for signature in order {
@@ -187,6 +181,7 @@ struct Met<'a> {
     one: &'a [Series],
     is_swapped: bool,
     grid: &'a Grid,
+    limits: &'a Limits,
 }
 
 impl Met<'_> {
@@ -215,27 +210,31 @@ impl Met<'_> {
     fn meeting(&self, meeting: &Meeting, found: &mut Vec<Series>) -> Result<(), QueryError> {
         let is_one_to_one = matches!(self.binary.card, Card::OneToOne);
         let mut taken = vec![false; if is_one_to_one { self.grid.steps } else { 0 }];
-        let mut taken_labels: HashSet<(usize, Labels)> = HashSet::new();
+        // One series for all that come to the same labels: of the other side, another one may be there at each step.
+        let mut places: HashMap<Labels, usize> = HashMap::new();
         for many in meeting.many.iter().filter_map(|place| self.many.get(*place)) {
+            self.limits.check()?;
             for one in meeting.one.iter().filter_map(|place| self.one.get(*place)) {
+                let results: Vec<_> =
+                    (0..self.grid.steps).filter_map(|step| Some((step, self.at_step(many, one, step)?))).collect();
+                if results.is_empty() {
+                    continue;
+                }
                 let labels = self.labels(many, one);
-                let mut values = vec![absent(); self.grid.steps];
-                for (step, value) in values.iter_mut().enumerate() {
-                    let Some(result) = self.at_step(many, one, step) else { continue };
-                    if let Some(is_taken) = taken.get_mut(step) {
-                        if std::mem::replace(is_taken, true) {
-                            return execution(
-                                "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)",
-                            );
-                        }
-                    } else if meeting.many.len() > 1 && !taken_labels.insert((step, labels.clone())) {
+                let place = *places.entry(labels).or_insert_with_key(|labels| {
+                    found.push(Series { labels: labels.clone(), values: vec![absent(); self.grid.steps] });
+                    found.len() - 1
+                });
+                self.limits.allow(found.len().saturating_mul(self.grid.steps))?;
+                for (step, result) in results {
+                    if taken.get_mut(step).is_some_and(|is_taken| std::mem::replace(is_taken, true)) {
+                        return execution(
+                            "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)",
+                        );
+                    }
+                    if !is_absent(std::mem::replace(&mut found[place].values[step], result)) {
                         return execution("multiple matches for labels: grouping labels must ensure unique matches");
                     }
-                    *value = result;
-                }
-                let series = Series { labels, values };
-                if !series.is_empty() {
-                    found.push(series);
                 }
             }
         }

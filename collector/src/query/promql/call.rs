@@ -26,11 +26,11 @@ pub(super) fn call(evaluation: &Evaluation<'_>, name: &str, args: &[Node], grid:
         "sort_desc" => Value::Vector(math::sorted(call.vector(0)?, math::Direction::Descending)),
         "label_replace" => {
             let texts = [call.text(1)?, call.text(2)?, call.text(3)?, call.text(4)?];
-            Value::Vector(merged(labels::replace(call.vector(0)?, &texts)?)?)
+            Value::Vector(merged(labels::replace(call.vector(0)?, &texts, evaluation.limits)?)?)
         }
         "label_join" => {
             let texts = (1..args.len()).map(|place| call.text(place)).collect::<Result<Vec<_>, _>>()?;
-            Value::Vector(merged(labels::join(call.vector(0)?, &texts)?)?)
+            Value::Vector(merged(labels::join(call.vector(0)?, &texts, evaluation.limits)?)?)
         }
         "histogram_quantile" => Value::Vector(merged(histogram::quantile(&call.scalar(0)?, &call.vector(1)?, grid))?),
         "clamp" | "clamp_min" | "clamp_max" | "round" => call.bounded(name)?,

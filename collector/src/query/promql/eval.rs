@@ -43,11 +43,11 @@ impl Evaluation<'_> {
                     None => None,
                 };
                 let series = self.value(of, grid)?.vector()?;
-                Value::Vector(aggregate::aggregate(*op, grouping, param, series, grid)?)
+                Value::Vector(aggregate::aggregate(*op, grouping, param, series, grid, self.limits)?)
             }
             Node::Binary(binary) => {
                 let (left, right) = (self.value(&binary.left, grid)?, self.value(&binary.right, grid)?);
-                binary::binary(binary, left, right, grid)?
+                binary::binary(binary, left, right, grid, self.limits)?
             }
             Node::Negative(of) => negative(self.value(of, grid)?)?,
         })

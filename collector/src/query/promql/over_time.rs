@@ -178,7 +178,7 @@ fn line(samples: &[Sample], at_ms: i64) -> Option<(f64, f64)> {
     }
     let [mut x_sum, mut y_sum, mut xy_sum, mut xx_sum] = [Sum::default(); 4];
     for sample in samples {
-        let (x, y) = ((sample.t_ms - at_ms) as f64 / 1000.0, sample.value);
+        let (x, y) = (sample.t_ms.saturating_sub(at_ms) as f64 / 1000.0, sample.value);
         x_sum.add(x);
         y_sum.add(y);
         xy_sum.add(x * y);

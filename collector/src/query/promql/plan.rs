@@ -8,10 +8,10 @@ use promql_parser::parser::{
     VectorSelector,
 };
 
-use super::series::Grid;
+use super::series::{Grid, keep};
 use super::{DEPTH_MAX, EXPRESSION_BYTES_MAX, OPERATORS_MAX, QueryError, Times};
-use crate::store::sample::NAME;
 use crate::store::sample::matcher::{MatchOp, Matcher};
+use crate::store::sample::{Labels, NAME};
 
 /// Series to be read, over a closed stretch of time.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ pub struct Select {
 
 /// A question that has been understood.
 #[derive(Debug)]
-pub struct Plan {
+pub(super) struct Plan {
     pub(super) root: Node,
     pub(super) times: Times,
     selects: Vec<Select>,
@@ -31,7 +31,6 @@ pub struct Plan {
 
 impl Plan {
     /// What has to be read.
-    #[must_use]
     pub fn selects(&self) -> &[Select] {
         &self.selects
     }
@@ -41,7 +40,7 @@ impl Plan {
         if times.is_instant() {
             return Grid { start_ms: times.start_ms, step_ms: 1, steps: 1 };
         }
-        let steps = (times.end_ms - times.start_ms) / times.step_ms + 1;
+        let steps = times.end_ms.saturating_sub(times.start_ms) / times.step_ms + 1;
         Grid { start_ms: times.start_ms, step_ms: times.step_ms, steps: usize::try_from(steps).unwrap_or(0) }
     }
 }
@@ -95,6 +94,16 @@ pub(super) enum Grouping {
     Without(Vec<String>),
 }
 
+impl Grouping {
+    /// Those of the labels that count.
+    pub fn of(&self, labels: &Labels) -> Labels {
+        match self {
+            Self::By(names) => keep(labels, |name| names.iter().any(|wanted| wanted == name)),
+            Self::Without(names) => keep(labels, |name| name != NAME && !names.iter().any(|unwanted| unwanted == name)),
+        }
+    }
+}
+
 /// # Errors
 /// When the text is no PromQL, or nested too deeply.
 pub(super) fn plan(text: &str, times: Times) -> Result<Plan, QueryError> {
@@ -143,34 +152,79 @@ fn parse(text: &str) -> Result<Expr, QueryError> {
             false,
         )]);
     });
-    check_depth(text)?;
-    promql_parser::parser::parse(text).map_err(|error| QueryError::BadData(format!("parse error: {error}")))
+    let text = Prepared::of(text);
+    text.check()?;
+    promql_parser::parser::parse(&text.whole).map_err(|error| QueryError::BadData(format!("parse error: {error}")))
 }
 
-/// The parser works on the stack, as we do: what is nested too deeply must not reach it. Operators of one level nest as well.
-fn check_depth(text: &str) -> Result<(), QueryError> {
-    let (mut depth, mut deepest, mut operators, mut quote, mut is_escaped) = (0usize, 0usize, 0usize, None, false);
-    for c in text.chars() {
-        match (quote, c) {
-            (Some(_), _) if is_escaped => is_escaped = false,
-            (Some('"' | '\''), '\\') => is_escaped = true,
-            (Some(open), _) if c == open => quote = None,
-            (None, '"' | '\'' | '`') => quote = Some(c),
-            (None, '(' | '[' | '{') => depth += 1,
-            (None, ')' | ']' | '}') => depth = depth.saturating_sub(1),
-            (None, '+' | '-' | '*' | '/' | '%' | '^' | '=' | '!' | '<' | '>') => operators += 1,
-            _ => {}
+/// A question as the parser is given it.
+struct Prepared {
+    /// Raw strings are quoted ones: the parser sees escapes in both.
+    whole: String,
+    /// Without strings and remarks.
+    code: String,
+}
+
+/// Where in a question a letter stands.
+#[derive(Clone, Copy)]
+enum Place {
+    Code,
+    Remark,
+    Raw,
+    Quoted(char),
+    /// Behind a backslash.
+    Escaped(char),
+}
+
+impl Prepared {
+    fn of(text: &str) -> Self {
+        let mut prepared = Self { whole: String::with_capacity(text.len()), code: String::with_capacity(text.len()) };
+        let mut place = Place::Code;
+        for c in text.chars() {
+            match (place, c) {
+                (Place::Code, '`') | (Place::Raw, '`') => prepared.whole.push('"'),
+                (Place::Raw, '\\' | '"') => prepared.whole.extend(['\\', c]),
+                _ => prepared.whole.push(c),
+            }
+            prepared.code.push(if matches!(place, Place::Code) { c } else { ' ' });
+            place = match (place, c) {
+                (Place::Code, '#') => Place::Remark,
+                (Place::Code, '`') => Place::Raw,
+                (Place::Code, '"' | '\'') => Place::Quoted(c),
+                (Place::Remark, '\n' | '\r') | (Place::Raw, '`') => Place::Code,
+                (Place::Quoted(quote), '\\') => Place::Escaped(quote),
+                (Place::Quoted(quote), _) if c == quote => Place::Code,
+                (Place::Escaped(quote), _) => Place::Quoted(quote),
+                (same, _) => same,
+            };
         }
-        deepest = deepest.max(depth);
+        prepared
     }
-    operators += text.split_whitespace().filter(|word| is_operator(word)).count();
-    if deepest > DEPTH_MAX {
-        return Err(QueryError::BadData(format!("an expression may be nested {DEPTH_MAX} levels deep")));
+
+    /// The parser works on the stack, as we do: what is nested too deeply must not reach it. Operators of one level nest too.
+    fn check(&self) -> Result<(), QueryError> {
+        let (mut depth, mut deepest) = (0usize, 0usize);
+        for c in self.code.chars() {
+            match c {
+                '(' | '[' | '{' => depth += 1,
+                ')' | ']' | '}' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            deepest = deepest.max(depth);
+        }
+        if deepest > DEPTH_MAX {
+            return Err(QueryError::BadData(format!("an expression may be nested {DEPTH_MAX} levels deep")));
+        }
+        let words = self.code.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != ':');
+        let signs = self.code.matches(['+', '-', '*', '/', '%', '^', '=', '!', '<', '>']);
+        let operators = signs.count() + words.filter(|word| is_operator(word)).count();
+        if operators > OPERATORS_MAX {
+            return Err(QueryError::BadData(format!(
+                "an expression may have {OPERATORS_MAX} operators; this one has {operators}"
+            )));
+        }
+        Ok(())
     }
-    if operators > OPERATORS_MAX {
-        return Err(QueryError::BadData(format!("an expression may have {OPERATORS_MAX} operators; this one has {operators}")));
-    }
-    Ok(())
 }
 
 fn is_operator(word: &str) -> bool {

@@ -107,9 +107,9 @@ fn subquery_grid(grid: &Grid, range_ms: i64, shift: Shift, step_ms: i64) -> Resu
     let from_ms = first_ms.min(last_ms).saturating_sub(range_ms);
     let mut start_ms = (from_ms / step_ms) * step_ms;
     if start_ms < from_ms {
-        start_ms += step_ms;
+        start_ms = start_ms.saturating_add(step_ms);
     }
-    let steps = last_ms.max(first_ms).saturating_sub(start_ms).div_euclid(step_ms) + 1;
+    let steps = last_ms.max(first_ms).saturating_sub(start_ms).div_euclid(step_ms).saturating_add(1);
     match usize::try_from(steps.max(0)) {
         Ok(steps) => Ok(Grid { start_ms, step_ms, steps }),
         Err(_) => execution("a sub-query has too many steps"),

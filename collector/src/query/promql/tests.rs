@@ -173,4 +173,62 @@ async fn long_chains_do_not_end_the_process() {
     let nested = format!("{}limit{}", "abs(".repeat(DEPTH_MAX), ")".repeat(DEPTH_MAX));
     assert_eq!(ask(&nested).await, ["{job=a} 7"]);
     assert_eq!(ask(&format!("{}1", "-".repeat(OPERATORS_MAX))).await, ["1"]);
+    let words = vec!["(limit)"; OPERATORS_MAX + 2].join("or");
+    assert_eq!(ask(&words).await, ["error: an expression may have 2000 operators; this one has 2001"]);
+    // What stands behind a remark or a string is code, whatever quotes are in those.
+    for before in ["# \"\n", "# '\r", "`\\`", "'\\''", "\"`\""] {
+        let nested = format!("{before}{}limit{}", "(".repeat(20_000), ")".repeat(20_000));
+        assert_eq!(ask(&nested).await, ["error: an expression may be nested 128 levels deep"], "{before}");
+    }
+}
+
+#[tokio::test]
+async fn raw_strings_are_taken_as_they_are() {
+    assert_eq!(ask(r"hits{code=~`\d00`,job='a'} > 50").await, ["{__name__=hits,code=200,job=a} 100"]);
+    assert_eq!(ask(r#"`a\"b`"#).await, [r#"a\"b"#]);
+    assert_eq!(ask(r#""`\"(" # ((" and `"#).await, [r#"`"("#]);
+}
+
+#[tokio::test]
+async fn values_of_labels_and_series_do_not_grow_without_end() {
+    let mut doubled = "limit".to_owned();
+    for _ in 0..15 {
+        doubled = format!("label_replace({doubled}, 'job', '$1$1', 'job', '(.*)')");
+    }
+    let error = "label_replace() would make a value of up to 16388 bytes; a label may have 16384";
+    assert_eq!(ask(&doubled).await, [format!("error: {error}")]);
+    let mut joined = "limit".to_owned();
+    for _ in 0..15 {
+        joined = format!("label_join({joined}, 'job', '', 'job', 'job')");
+    }
+    assert_eq!(ask(&joined).await, ["error: label_join() would make a value of up to 32768 bytes; a label may have 16384"]);
+
+    // Ten values of one series make ten series of eleven steps; so do the versions of the other side.
+    let limits = Limits { samples_max: 100, ..Limits::default() };
+    let times = Times::range(0, 100_000, 10_000).unwrap();
+    let question = "count_values('value', hits{code='200',job='a'})";
+    assert!(matches!(query(&memory(), question, times, &limits).await, Err(QueryError::TooManySamples(100))));
+    let versions =
+        Memory((0..11).map(|n| series(&format!("__name__=version,v={n}"), &format!("{}1 s", "_ ".repeat(n)))).collect());
+    let question = "vector(1) * on() group_left(v) version";
+    let told = query(&versions, question, times, &limits).await;
+    assert!(matches!(told, Err(QueryError::TooManySamples(_))), "{told:?}");
+    let question = "vector(1) * on() group_left() version";
+    let limits = Limits { samples_max: 200, ..Limits::default() };
+    let told = lines(query(&versions, question, times, &limits).await);
+    assert_eq!(told, ["{} 1@0 1@10 1@20 1@30 1@40 1@50 1@60 1@70 1@80 1@90 1@100"]);
+}
+
+#[tokio::test]
+async fn times_may_be_as_far_away_as_they_can_be_told() {
+    let times = Times::range(i64::MIN, i64::MAX, i64::MAX).unwrap();
+    for question in ["vector(1)", "sum(limit) or vector(1)"] {
+        let answer = query(&memory(), question, times, &Limits::default()).await.unwrap();
+        assert!(matches!(&answer, Answer::Matrix(matrix) if matrix.len() == 1), "{question}: {answer:?}");
+    }
+    let windows = query(&memory(), "sum_over_time(vector(1)[1h:30m])", times, &Limits::default()).await;
+    assert!(matches!(windows, Err(QueryError::TooManySamples(_))), "{windows:?}");
+    let far = Times::at(9_000_000_000_000_000_000);
+    assert_eq!(lines(query(&memory(), "predict_linear(vector(1)[1h:1m] @ -9e15, 1)", far, &Limits::default()).await), ["{} 1"]);
+    assert_eq!(ask("sum_over_time(vector(1)[5m:290y] @ 9.1e15)").await, Vec::<String>::new());
 }
