@@ -8,17 +8,22 @@ use serde::Serialize;
 use crate::query::promql::Answer;
 use crate::store::sample::{Labels, Sample};
 
+/// What stands before the data, and behind.
+const OPENED: &str = "{\"status\":\"success\",\"data\":";
+const CLOSED: &str = "}";
+
 /// `{"status":"success","data":…}`
 pub(super) struct Data(String);
 
 impl Data {
     pub fn of<T: Serialize>(data: &T) -> Self {
         // Only types of ours come here, and those can be written.
-        Self(envelope(&serde_json::to_string(data).unwrap_or_else(|_| "null".to_owned())))
+        let data = serde_json::to_string(data).unwrap_or_else(|_| "null".to_owned());
+        Self(format!("{OPENED}{data}{CLOSED}"))
     }
 
     pub fn answer(answer: &Answer, limit: usize) -> Self {
-        let mut out = String::with_capacity(1024);
+        let mut out = OPENED.to_owned();
         let kind = match answer {
             Answer::Scalar(_) => "scalar",
             Answer::Text { .. } => "string",
@@ -51,7 +56,8 @@ impl Data {
             }),
         }
         out.push('}');
-        Self(envelope(&out))
+        out.push_str(CLOSED);
+        Self(out)
     }
 }
 
@@ -59,10 +65,6 @@ impl IntoResponse for Data {
     fn into_response(self) -> Response {
         ([(header::CONTENT_TYPE, "application/json")], Body::from(self.0)).into_response()
     }
-}
-
-fn envelope(data: &str) -> String {
-    format!("{{\"status\":\"success\",\"data\":{data}}}")
 }
 
 fn put_list<T>(out: &mut String, items: impl Iterator<Item = T>, put: impl Fn(&mut String, T)) {

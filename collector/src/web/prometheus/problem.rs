@@ -42,17 +42,15 @@ impl IntoResponse for Problem {
 
 impl From<QueryError> for Problem {
     fn from(error: QueryError) -> Self {
-        let (status, kind) = match &error {
+        let message = error.to_string();
+        let (status, kind) = match error {
             QueryError::BadData(_) => (StatusCode::BAD_REQUEST, "bad_data"),
             QueryError::Execution(_) | QueryError::TooManySamples(_) => (StatusCode::UNPROCESSABLE_ENTITY, "execution"),
             QueryError::Timeout => (StatusCode::SERVICE_UNAVAILABLE, "timeout"),
             QueryError::Canceled => (StatusCode::SERVICE_UNAVAILABLE, "canceled"),
-            QueryError::Store(_) => {
-                let QueryError::Store(error) = error else { return Self::busy() };
-                return error.into();
-            }
+            QueryError::Store(error) => return error.into(),
         };
-        Self { status, kind, message: error.to_string() }
+        Self { status, kind, message }
     }
 }
 

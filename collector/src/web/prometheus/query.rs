@@ -60,7 +60,7 @@ async fn answer(api: &Api, form: &Form, times: Times) -> Result<Data, Problem> {
     let answer: Answer = tokio::time::timeout(timeout, asked).await.map_err(|_| QueryError::Timeout)??;
     if started.elapsed() > SLOW {
         let text: String = form.query().chars().take(TOLD_MAX).collect();
-        tracing::warn!(query = %text, took_ms = started.elapsed().as_millis() as u64, "a query took long");
+        tracing::warn!(query = ?text, took_ms = started.elapsed().as_millis() as u64, "a query took long");
     }
     Ok(tokio::task::spawn_blocking(move || Data::answer(&answer, limit)).await.map_err(|_| QueryError::Canceled)?)
 }
