@@ -122,7 +122,7 @@ impl Admin {
             (settings::Database::Sqlite(path), Opened::Sqlite(store, _)) => backup::into_file(store, path, progress).await,
             (settings::Database::Sqlite(path), Opened::Postgres(store)) => backup::into_file(store, path, progress).await,
             (settings::Database::Postgres(url), opened) => {
-                let target = PgStore::connect(url).await?;
+                let target = PgStore::connect(url).await?.patient();
                 let result = match opened {
                     Opened::Sqlite(store, _) => backup::into_postgres(store, &target, progress).await,
                     Opened::Postgres(store) => backup::into_postgres(store, &target, progress).await,

@@ -49,6 +49,8 @@ pub struct PgStore {
     pool: PgPool,
     caches: Arc<Caches>,
     keeps_statements: bool,
+    /// Waits for every answer as long as it takes.
+    is_patient: bool,
 }
 
 impl_transaction!(PgTransaction, sqlx::Postgres);
@@ -95,11 +97,18 @@ impl PgStore {
         let (store, place) = Self::open(url, CONNECTIONS_DEFAULT).await?;
         let applied = sqlx::query_scalar(migration::APPLIED).persistent(false).fetch_all(&store.pool).await;
         migration::must_be_current(place, &MIGRATIONS, applied)?;
-        Ok(store)
+        Ok(store.patient())
+    }
+
+    /// For a tool, for which somebody waits who sees that it takes its time: it reads years in one statement, and commits a
+    /// whole copy in another.
+    #[must_use]
+    pub(super) fn patient(self) -> Self {
+        Self { is_patient: true, ..self }
     }
 
     fn terms(&self, limit: Duration) -> Terms {
-        Terms { limit: Some(limit), keeps_statements: self.keeps_statements }
+        Terms { limit: (!self.is_patient).then_some(limit), keeps_statements: self.keeps_statements }
     }
 
     /// All in one transaction: what a session locks is lost behind PgBouncer, which may give its server to somebody else.
@@ -125,7 +134,7 @@ impl PgStore {
             .connect_with(options.application_name(APPLICATION))
             .await
             .map_err(|source| StoreError::Open { place: place.clone(), source })?;
-        Ok((Self { pool, caches: Arc::default(), keeps_statements: keeps_statements(url) }, place))
+        Ok((Self { pool, caches: Arc::default(), keeps_statements: keeps_statements(url), is_patient: false }, place))
     }
 
     /// Whether another collector or tool is connected to the same database.
@@ -140,5 +149,18 @@ impl PgStore {
     #[must_use]
     pub fn pool(&self) -> &PgPool {
         &self.pool
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn doors_do_not_wait_for_ever_and_tools_do() {
+        let pool = PgPoolOptions::new().connect_lazy("postgres://127.0.0.1:1/x").unwrap();
+        let store = PgStore { pool, caches: Arc::default(), keeps_statements: true, is_patient: false };
+        assert_eq!(store.terms(WRITE_TIME_MAX).limit, Some(WRITE_TIME_MAX));
+        assert_eq!(store.patient().terms(WRITE_TIME_MAX).limit, None);
     }
 }
