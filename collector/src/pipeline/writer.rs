@@ -13,7 +13,7 @@ use tracing::{debug, warn};
 use self::outage::{Outage, Past};
 
 use crate::own_metrics::OwnMetrics;
-use crate::store::{Counts, ScrapeBatch, Span, Store, StoreError, WriteBatch, WriteReport};
+use crate::store::{Counts, ScrapeBatch, Store, StoreError, WriteBatch, WriteReport};
 
 /// Batches that wait for the writer; beyond this a door answers "busy" and a scrape waits.
 pub const QUEUE_MAX: usize = 512;
@@ -99,12 +99,6 @@ impl WriterHandle {
             mpsc::error::TrySendError::Closed(_) => WriteError::Closed,
         })?;
         answer(done).await
-    }
-
-    /// Stores spans of one door, or refuses at once when too much is waiting. The counts are stored with them.
-    pub async fn spans(&self, door: &'static str, spans: Vec<Span>, counts: Counts) -> Result<WriteReport, WriteError> {
-        let spans = if spans.is_empty() { Vec::new() } else { vec![(door, spans)] };
-        self.deliver(WriteBatch { spans, counts, ..WriteBatch::default() }).await
     }
 
     /// Stores a scrape, waiting for its turn; the new version, or `None` when another collector was first.
