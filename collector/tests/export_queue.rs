@@ -21,15 +21,7 @@ on_both!(
 const LATER: i64 = i64::MAX / 2;
 
 fn claim(holder: i64, items: u64) -> Claim {
-    Claim {
-        exporter: "otlp",
-        holder,
-        now_ms: now_ms(),
-        until_ms: now_ms() + 60_000,
-        ready_before_ms: LATER,
-        items,
-        overdue_before_ms: LATER,
-    }
+    Claim { exporter: "otlp", holder, now_ms: now_ms(), until_ms: now_ms() + 60_000, items, overdue_before_ms: LATER }
 }
 
 /// Stores `count` spans, in a block of their own, whose ids begin with `block`.
@@ -112,8 +104,6 @@ async fn few_spans_wait_for_company(place: &Place) {
     assert_eq!(queue.claim(&patient(5)).await.unwrap(), []);
     store_spans(&store, 2, 3).await;
     store_spans(&store, 3, 3).await;
-    let undecided = Claim { ready_before_ms: now_ms() - 60_000, ..claim(1, 5) };
-    assert_eq!(queue.claim(&undecided).await.unwrap(), []);
     let blocks = queue.claim(&patient(5)).await.unwrap();
     assert_eq!(blocks.iter().map(|block| block.items).collect::<Vec<_>>(), [3, 3]);
     assert!(blocks[0].id < blocks[1].id, "oldest first");

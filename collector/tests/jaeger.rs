@@ -120,7 +120,7 @@ async fn searches_find_what_was_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_trace_of_envoys_arrives_as_zipkin_json_and_as_otlp() {
+async fn a_trace_of_envoys_arrives_as_zipkin_json() {
     let jaeger = Jaeger::start().await;
     let place = Place::sqlite();
     let destination = Destination::zipkin(&format!("http://{}", jaeger.zipkin));

@@ -94,10 +94,10 @@ fn with_path(uri: Uri, path: &'static str) -> Uri {
     Uri::from_parts(parts).unwrap_or_default()
 }
 
-/// Without what may be a password.
+/// Without what may be a password or a key: with an `@`, nobody knows where those end.
 fn not_a_url(url: &str) -> String {
-    let shown = url.rsplit_once('@').map_or(url, |(_, host)| host);
-    format!("`{}` is not a URL to export to, such as http://127.0.0.1:4317", without_query(shown))
+    let shown = if url.contains('@') { "…" } else { without_query(url) };
+    format!("`{shown}` is not a URL to export to, such as http://127.0.0.1:4317")
 }
 
 fn without_query(url: &str) -> &str {
@@ -129,7 +129,13 @@ mod tests {
         for url in ["jaeger:4317", "ftp://x", "http://", "grpc://x/path", "http://:80"] {
             assert!(Destination::otlp(url).is_err(), "{url}");
         }
-        for url in ["http://user:secret@jaeger:4317", "ftp://user:secret@x", "http://user:secret@"] {
+        for url in [
+            "http://user:secret@jaeger:4317",
+            "ftp://user:secret@x",
+            "http://user:secret@",
+            "ftp://x?key=a@secret",
+            "ftp://u:a?secret@x",
+        ] {
             assert!(Destination::otlp(url).is_err_and(|error| !error.contains("secret")), "{url}");
         }
         assert_eq!(Destination::otlp("https://x/v1/traces?key=secret").unwrap().to_string(), "https://x/v1/traces");

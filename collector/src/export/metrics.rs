@@ -85,11 +85,6 @@ impl ExportMetrics {
         }
     }
 
-    /// Spans that waited for too long.
-    pub fn expired(&self, exporter: &str, count: u64) {
-        self.spans(exporter, "dropped:too_old", count);
-    }
-
     pub(super) fn requested(&self, exporter: &str, outcome: &str, took: Duration) {
         self.requests.get_or_create(&labels(exporter, outcome)).inc();
         self.request_seconds.get_or_create(&Exporter { exporter: exporter.to_owned() }).observe(took.as_secs_f64());

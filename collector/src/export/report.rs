@@ -89,7 +89,7 @@ impl Report {
     }
 
     /// Counts spans that will never arrive; tells it at once, then at most once a minute.
-    pub(super) fn dropped(&self, reason: &'static str, spans: u64, detail: &str) {
+    pub fn dropped(&self, reason: &'static str, spans: u64, detail: &str) {
         if spans == 0 {
             return;
         }

@@ -95,31 +95,31 @@ impl Exporter {
         }
     }
 
-    /// One request, or less; returns how long to wait before the next step.
+    /// One request, or less; returns how long to wait before the next step. The work stays in `self` throughout: what is
+    /// stopped or refused by the database in the middle goes on where it was, and is given back at the end.
     async fn step(&mut self) -> Result<Duration, StoreError> {
         self.measure().await?;
         if self.work.is_none() {
             self.work = self.take().await?;
         }
-        let Some(work) = self.work.take() else { return Ok(IDLE.min(self.settings.batch_delay)) };
-        let Some(mut work) = self.hold(work).await? else { return Ok(Duration::ZERO) };
+        self.hold().await?;
+        let Some(work) = &self.work else { return Ok(IDLE.min(self.settings.batch_delay)) };
         let wait = self.next_try.saturating_duration_since(Instant::now());
         if !wait.is_zero() {
-            self.work = Some(work);
             return Ok(wait.min(MEASURE_INTERVAL));
         }
-        if let Some((spans, message)) = work.requests.front() {
-            let started = Instant::now();
-            let result = self.client.send(message.clone()).await;
-            if self.judge(*spans as u64, result, started.elapsed()) {
-                work.requests.pop_front();
-            }
-        }
-        if work.requests.is_empty() {
-            // Not lost when this fails: the blocks are given out again after the lease.
+        let Some((spans, message)) = work.requests.front().cloned() else {
+            // Not lost when this fails: it is tried again, and after a kill the blocks are given out again.
             self.queue.done(&work.blocks).await?;
-        } else {
-            self.work = Some(work);
+            self.work = None;
+            return Ok(Duration::ZERO);
+        };
+        let started = Instant::now();
+        let result = self.client.send(message).await;
+        if self.judge(spans as u64, result, started.elapsed())
+            && let Some(work) = &mut self.work
+        {
+            work.requests.pop_front();
         }
         Ok(Duration::ZERO)
     }
@@ -155,7 +155,6 @@ impl Exporter {
             holder: self.holder,
             now_ms,
             until_ms: now_ms + millis(LEASE),
-            ready_before_ms: i64::MAX,
             items: self.settings.batch_spans as u64,
             overdue_before_ms: now_ms - millis(self.settings.batch_delay),
         };
@@ -181,19 +180,21 @@ impl Exporter {
     }
 
     /// Holds the blocks for longer when half the lease is over; nothing is left when others have taken them.
-    async fn hold(&self, mut work: Work) -> Result<Option<Work>, StoreError> {
+    async fn hold(&mut self) -> Result<(), StoreError> {
+        let Some(work) = &mut self.work else { return Ok(()) };
         if work.leased_until.saturating_duration_since(Instant::now()) > LEASE / 2 {
-            return Ok(Some(work));
+            return Ok(());
         }
         let leased_until = Instant::now() + LEASE;
         let held = self.queue.renew(self.holder, &work.blocks, now_ms() + millis(LEASE)).await?;
-        if held < work.blocks.len() as u64 {
-            warn!(exporter = self.name, "another collector sends what this one was too slow for");
-            self.queue.release(self.holder, &work.blocks).await?;
-            return Ok(None);
+        if held == work.blocks.len() as u64 {
+            work.leased_until = leased_until;
+            return Ok(());
         }
-        work.leased_until = leased_until;
-        Ok(Some(work))
+        warn!(exporter = self.name, "another collector sends what this one was too slow for");
+        self.queue.release(self.holder, &work.blocks).await?;
+        self.work = None;
+        Ok(())
     }
 
     /// Keeps the queue within its bound and tells how long it is.

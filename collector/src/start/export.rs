@@ -42,12 +42,12 @@ pub(super) fn start(
         names.push(name);
     }
     queue.queue_for(names);
-    exports.tasks.push(tokio::spawn(expire(Arc::clone(queue), metrics, stop.clone())));
+    exports.tasks.push(tokio::spawn(expire(Arc::clone(queue), exports.reports.clone(), metrics, stop.clone())));
     Ok(exports)
 }
 
 /// Drops what an exporter that is no longer asked for left behind, and what a backend did not take for a day.
-async fn expire(queue: Arc<dyn ExportQueue>, metrics: ExportMetrics, stop: CancellationToken) {
+async fn expire(queue: Arc<dyn ExportQueue>, reports: Vec<Report>, metrics: ExportMetrics, stop: CancellationToken) {
     let kept_ms = i64::try_from(QUEUED_AT_MOST.as_millis()).unwrap_or(i64::MAX);
     while stop.run_until_cancelled(tokio::time::sleep(EXPIRE_INTERVAL)).await.is_some() {
         loop {
@@ -56,8 +56,10 @@ async fn expire(queue: Arc<dyn ExportQueue>, metrics: ExportMetrics, stop: Cance
                 Ok(gone) if gone.is_empty() => break,
                 Ok(gone) => {
                     for (exporter, spans) in gone {
-                        warn!(exporter, spans, "spans were dropped that waited for too long to be sent on");
-                        metrics.expired(&exporter, spans);
+                        let known = reports.iter().find(|report| report.status().exporter == exporter).cloned();
+                        // Of an exporter that there was before: no status page shows it, but the metrics do.
+                        let report = known.unwrap_or_else(|| Report::new(&exporter, String::new(), metrics.clone()));
+                        report.dropped("too_old", spans, "they waited for a day");
                     }
                 }
                 Err(error) => {

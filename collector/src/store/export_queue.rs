@@ -12,7 +12,7 @@ use crate::clock;
 
 /// Blocks that one claim takes at most.
 const CLAIM_BLOCKS_MAX: i64 = 64;
-/// Blocks that one step of [`ExportQueue::trim`] drops.
+/// Blocks that one step of [`ExportQueue::trim_to`] drops, and one of [`ExportQueue::expire`].
 const TRIM_BLOCKS_MAX: i64 = 256;
 
 /// A block of spans that one collector sends now.
@@ -34,8 +34,6 @@ pub struct Claim {
     pub now_ms: i64,
     /// Until when nobody else may take the blocks.
     pub until_ms: i64,
-    /// Only blocks that were queued before.
-    pub ready_before_ms: i64,
     /// Spans that make it worth while; fewer are given out only when some were queued before `overdue_before_ms`.
     pub items: u64,
     pub overdue_before_ms: i64,
@@ -211,8 +209,8 @@ impl<D: Database> Writing<'_, D> {
 /// The oldest blocks that nobody holds: id, items, when they were queued.
 async fn waiting(transaction: &mut dyn Transaction, claim: &Claim) -> Result<Vec<(i64, u64, i64)>, StoreError> {
     let sql = "SELECT queue_id, items, queued_at_ms FROM export_queue \
-               WHERE exporter = $1 AND leased_until_ms <= $2 AND queued_at_ms < $3 ORDER BY queue_id LIMIT $4";
-    let values = vec![claim.exporter.into(), claim.now_ms.into(), claim.ready_before_ms.into(), CLAIM_BLOCKS_MAX.into()];
+               WHERE exporter = $1 AND leased_until_ms <= $2 ORDER BY queue_id LIMIT $3";
+    let values = vec![claim.exporter.into(), claim.now_ms.into(), CLAIM_BLOCKS_MAX.into()];
     let rows = transaction.fetch(sql, values).await?;
     Ok(rows.iter().map(|row| (row.int(0), row.count(1), row.int(2))).collect())
 }

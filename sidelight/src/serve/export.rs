@@ -14,7 +14,7 @@ const MIB: u64 = 1024 * 1024;
 #[derive(Clone, Debug, Args)]
 pub struct ExportArgs {
     /// Send spans on by OTLP: http://HOST:4317 (gRPC), https://HOST:4318/v1/traces (HTTP)
-    #[arg(long, env = "SIDELIGHT_EXPORT_OTLP", value_name = "URL")]
+    #[arg(long, env = "SIDELIGHT_EXPORT_OTLP", hide_env_values = true, value_name = "URL")]
     pub export_otlp: Option<String>,
     /// Header of requests to --export-otlp; may be repeated
     #[arg(
@@ -26,7 +26,7 @@ pub struct ExportArgs {
     )]
     pub export_headers: Vec<String>,
     /// Send spans on as Zipkin v2 JSON: http://HOST:9411
-    #[arg(long, env = "SIDELIGHT_EXPORT_ZIPKIN", value_name = "URL")]
+    #[arg(long, env = "SIDELIGHT_EXPORT_ZIPKIN", hide_env_values = true, value_name = "URL")]
     pub export_zipkin: Option<String>,
     /// Certificate authorities that backends' certificates come from, instead of the public ones
     #[arg(long, env = "SIDELIGHT_EXPORT_CA", value_name = "FILE.pem")]
