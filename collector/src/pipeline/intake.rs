@@ -68,6 +68,11 @@ impl Intake {
     /// # Errors
     /// When nothing was stored, as far as is known; the sender may try again.
     pub async fn spans(&self, request: SpanRequest) -> Result<WriteReport, WriteError> {
+        let this = self.clone();
+        to_the_end(async move { this.store_spans(request).await }).await
+    }
+
+    async fn store_spans(&self, request: SpanRequest) -> Result<WriteReport, WriteError> {
         let SpanRequest { door, spans, counts, delivery } = request;
         let items = spans.len() as u64;
         let delivery = Some(delivery).filter(|_| items > 0);
@@ -107,6 +112,11 @@ impl Intake {
     /// # Errors
     /// As [`Self::spans`].
     pub async fn logs(&self, request: LogRequest) -> Result<WriteReport, WriteError> {
+        let this = self.clone();
+        to_the_end(async move { this.store_logs(request).await }).await
+    }
+
+    async fn store_logs(&self, request: LogRequest) -> Result<WriteReport, WriteError> {
         let LogRequest { door, records, mut counts, delivery } = request;
         let items = records.len() as u64;
         if items == 0 {
@@ -126,7 +136,8 @@ impl Intake {
         self.deliver(door, LOGS, items, batch).await
     }
 
-    /// Hands a batch over. When it is refused as a whole, its counts are kept, and its items counted as refused.
+    /// Hands a batch over, within [`to_the_end`]. When it is refused as a whole, its counts are kept, and its items
+    /// counted as refused.
     pub(super) async fn deliver(
         &self,
         door: &'static str,
@@ -137,19 +148,14 @@ impl Intake {
         let waiting = std::mem::take(&mut *self.unwritten.lock());
         let counts = batch.counts.clone();
         batch.counts.merge(&waiting);
-        let this = self.clone();
-        // A task of its own: a client that hangs up before the answer must not take the counts with it.
-        let delivering = tokio::spawn(async move {
-            let result = this.writer.deliver(batch).await;
-            if let Err(error) = &result {
-                let mut unwritten = this.unwritten.lock();
-                unwritten.merge(&waiting);
-                unwritten.merge(&counts);
-                unwritten.refuse(door, signal, reason(error), items);
-            }
-            result
-        });
-        delivering.await.unwrap_or(Err(WriteError::Closed))
+        let result = self.writer.deliver(batch).await;
+        if let Err(error) = &result {
+            let mut unwritten = self.unwritten.lock();
+            unwritten.merge(&waiting);
+            unwritten.merge(&counts);
+            unwritten.refuse(door, signal, reason(error), items);
+        }
+        result
     }
 
     /// Writes the counts that wait, unless the writer is behind.
@@ -179,6 +185,14 @@ impl Intake {
     }
 }
 
+/// In a task of its own: a client that hangs up before the answer must not take the counts with it, nor what is undone
+/// when nothing was stored.
+pub(super) async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, WriteError>> + Send + 'static,
+) -> Result<T, WriteError> {
+    tokio::spawn(work).await.unwrap_or(Err(WriteError::Closed))
+}
+
 /// Blocks of the records of one request.
 fn log_blocks(records: &[LogRecord]) -> std::io::Result<Vec<EncodedBlock>> {
     let mut blocks = Vec::new();
@@ -204,3 +218,6 @@ fn reason(error: &WriteError) -> &'static str {
         WriteError::Encode(_) => "uncompressed",
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::WriteError;
-use super::intake::Intake;
+use super::intake::{Intake, to_the_end};
 use crate::store::sample::NAME;
 use crate::store::sample::compact::{columns, row};
 use crate::store::sample::index::{Full, Series, SeriesIndex};
@@ -188,6 +188,11 @@ impl Intake {
     /// # Errors
     /// When nothing was stored, as far as is known; the sender may try again.
     pub async fn samples(&self, request: SampleRequest) -> Result<(SampleAnswer, WriteReport), WriteError> {
+        let this = self.clone();
+        to_the_end(async move { this.store_samples(request).await }).await
+    }
+
+    async fn store_samples(&self, request: SampleRequest) -> Result<(SampleAnswer, WriteReport), WriteError> {
         let SampleRequest { door, push, bytes, delivery } = request;
         let (mut batch, answer) = push.finish(door);
         let mut counts = Counts::default();

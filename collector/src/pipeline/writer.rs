@@ -119,6 +119,12 @@ impl WriterHandle {
         answer(done).await
     }
 
+    /// Batches that wait now.
+    #[cfg(test)]
+    pub fn queued(&self) -> usize {
+        self.requests.max_capacity() - self.requests.capacity()
+    }
+
     /// Counts the bytes as waiting.
     fn request(&self, batch: WriteBatch) -> (Request, oneshot::Receiver<Answer>) {
         let (done, answer) = oneshot::channel();
