@@ -48,10 +48,7 @@ fn read_exposition(bytes: &[u8], content_type: &str) {
 }
 
 fn remote_write(bytes: &[u8]) {
-    use crate::ingest::remote_write::message::{RequestV2, WriteRequest};
-    use prost::Message;
-    let _ = WriteRequest::decode(bytes);
-    let _ = RequestV2::decode(bytes);
+    crate::ingest::remote_write::fuzz(bytes);
     let mut limited = vec![0; 64 * 1024];
     if snap::raw::decompress_len(bytes).is_ok_and(|length| length <= limited.len()) {
         let _ = snap::raw::Decoder::new().decompress(bytes, &mut limited);

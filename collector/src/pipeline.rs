@@ -15,5 +15,5 @@ pub use delta::{Basis, Comparison, Knowledge, TargetState, compare, lacks_the_pr
 pub use edge_rows::EdgeRows;
 pub use intake::{Intake, LogRequest, SpanRequest};
 pub use observation::{Observation, Refusal, Role, Room, SERIES_PER_TARGET_MAX};
-pub use push::{SampleAnswer, SamplePush, SampleRequest, TimeCheck};
+pub use push::{LABELS_MAX, SampleAnswer, SamplePush, SampleRequest, TimeCheck};
 pub use writer::{WriteError, Writer, WriterHandle};

@@ -15,7 +15,7 @@ use std::time::Duration;
 use axum::Router;
 use bytes::Bytes;
 
-use super::door::{self, Attempt, Door, DoorSecurity, Judged, Refusal, Times};
+use super::door::{self, Attempt, Door, DoorLimits, DoorSecurity, Judged, Refusal, Times};
 use super::intern::{Interner, Interners};
 use super::wire::WireError;
 use crate::clock::now_ms;
@@ -95,7 +95,9 @@ impl OtlpDoor {
 
     async fn take_spans(&self, attempt: Attempt, message: Bytes) -> Result<Partial, Refusal> {
         let (door, times) = (self.door.name(), Times::new(now_ms(), self.kept.spans));
-        let taken = Taken::read(self, attempt, message, move |message, interner| spans::decode(message, times, interner)).await?;
+        let taken =
+            Taken::read(self, attempt, message, move |message, interner, max| spans::decode(message, times, interner, max))
+                .await?;
         let Taken { judged, counts, delivery, partial, attempt } = taken;
         let request = SpanRequest { door, spans: judged.items, counts, delivery };
         stored(attempt, self.door.intake().spans(request)).await.map(|_| partial)
@@ -103,7 +105,9 @@ impl OtlpDoor {
 
     async fn take_logs(&self, attempt: Attempt, message: Bytes) -> Result<Partial, Refusal> {
         let (door, times) = (self.door.name(), Times::new(now_ms(), self.kept.logs));
-        let taken = Taken::read(self, attempt, message, move |message, interner| logs::decode(message, times, interner)).await?;
+        let taken =
+            Taken::read(self, attempt, message, move |message, interner, max| logs::decode(message, times, interner, max))
+                .await?;
         let Taken { judged, counts, delivery, partial, attempt } = taken;
         let request = LogRequest { door, records: judged.items, counts, delivery };
         stored(attempt, self.door.intake().logs(request)).await.map(|_| partial)
@@ -126,7 +130,8 @@ impl OtlpDoor {
         let request = SampleRequest { door: self.door.name(), push, bytes, delivery };
         let writing = self.door.intake().samples(request);
         let (answer, _) = stored(attempt, writing).await?;
-        let refused = Judged::<()> { refused: answer.refused, ..Judged::default() };
+        let mut refused = Judged::<()>::up_to(0);
+        refused.refused = answer.refused;
         Ok(Partial { rejected: refused.refused_count().cast_signed(), message: refused.message() })
     }
 
@@ -137,7 +142,7 @@ impl OtlpDoor {
         })?;
         let times = Times::new(now_ms(), self.kept.samples);
         let check = Arc::new(move |t_ms: i64| times.check(t_ms.saturating_mul(1_000_000)));
-        let mut push = SamplePush::new(index, check);
+        let mut push = SamplePush::up_to(self.door.limits().items, index, check);
         let is_small = message.len() <= INLINE_BYTES_MAX;
         let decode = move || metrics::decode(&message, times.now_ns / 1_000_000, &mut push).map(|()| push);
         let decoded = if is_small { decode() } else { door::elsewhere(decode).await? };
@@ -160,12 +165,12 @@ impl<T: Send + 'static> Taken<T> {
         otlp: &OtlpDoor,
         mut attempt: Attempt,
         message: Bytes,
-        decode: impl FnOnce(&[u8], &mut Interner) -> Result<Judged<T>, WireError> + Send + 'static,
+        decode: impl FnOnce(&[u8], &mut Interner, usize) -> Result<Judged<T>, WireError> + Send + 'static,
     ) -> Result<Self, Refusal> {
-        let (length, door) = (message.len(), otlp.door.name());
+        let (length, door, items_max) = (message.len(), otlp.door.name(), otlp.door.limits().items);
         let delivery = Delivery::new(door, &message);
         let interners = Arc::clone(&otlp.interners);
-        let decode = move || interners.with(|interner| decode(&message, interner));
+        let decode = move || interners.with(|interner| decode(&message, interner, items_max));
         let decoded = if length <= INLINE_BYTES_MAX { Ok(decode()) } else { door::elsewhere(decode).await };
         let undecodable = |error| Refusal::undecodable(format!("expected an export of OTLP: {error}"));
         let judged = match decoded.and_then(|decoded| decoded.map_err(undecodable)) {
@@ -192,11 +197,12 @@ async fn stored<T>(_attempt: Attempt, writing: impl Future<Output = Result<T, Wr
     }
 }
 
-/// For fuzzers: all that a body of either signal goes through before it is handed over.
+/// For fuzzers: all that a body of any signal goes through before it is handed over.
 pub(crate) fn fuzz_protobuf(body: &[u8], times: Times) {
-    let mut interner = Interner::default();
-    let _ = spans::decode(body, times, &mut interner);
-    let _ = logs::decode(body, times, &mut interner);
+    let (mut interner, items_max) = (Interner::default(), DoorLimits::default().items);
+    let _ = spans::decode(body, times, &mut interner, items_max);
+    let _ = logs::decode(body, times, &mut interner, items_max);
+    let _ = metrics::decode(body, times.now_ns / 1_000_000, &mut SamplePush::for_fuzzers(items_max));
 }
 
 /// For fuzzers: the same as JSON.

@@ -1,5 +1,6 @@
 //! Prometheus' remote write, versions 1.0 and 2.0: samples that somebody else scraped.
 
+mod decode;
 pub mod message;
 mod receive;
 
@@ -12,7 +13,8 @@ use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::routing::post;
 
-use super::door::{Door, DoorSecurity, Guard, Refusal, require_token};
+use super::door::{Door, DoorLimits, DoorSecurity, Guard, Refusal, require_token};
+use crate::pipeline::SamplePush;
 use crate::store::Store;
 
 /// Cheap to clone.
@@ -40,5 +42,12 @@ impl RemoteWriteDoor {
         let answer = |_: &Request, refusal: Refusal| (refusal.http_status(), format!("{refusal}\n")).into_response();
         let guard = Guard { security, door: self.door.clone(), signal: receive::SIGNAL, answer };
         self.routes().layer(from_fn_with_state(guard, require_token))
+    }
+}
+
+/// For fuzzers: both versions.
+pub(crate) fn fuzz(body: &[u8]) {
+    for version in [decode::Version::One, decode::Version::Two] {
+        let _ = decode::decode(version, body, SamplePush::for_fuzzers(DoorLimits::default().items));
     }
 }

@@ -62,6 +62,18 @@ impl<'a> Fields<'a> {
         Ok(Some((number, value)))
     }
 
+    /// The numbers of a packed field.
+    ///
+    /// # Errors
+    /// When a number is cut off.
+    pub fn each_varint(packed: &'a [u8], mut work: impl FnMut(u64)) -> Result<(), WireError> {
+        let mut numbers = Self::new(packed);
+        while !numbers.rest.is_empty() {
+            work(numbers.varint()?);
+        }
+        Ok(())
+    }
+
     fn varint(&mut self) -> Result<u64, WireError> {
         // Nearly all keys, lengths and numbers are below 128.
         if let [byte @ 0..=0x7f, rest @ ..] = self.rest {

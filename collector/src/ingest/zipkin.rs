@@ -101,7 +101,7 @@ impl From<StoreError> for Refused {
 /// For fuzzers: both of Zipkin's JSON spellings.
 pub(crate) fn fuzz_json(body: &[u8], times: super::door::Times) {
     let mut interner = super::intern::Interner::default();
-    let mut judge = draft::Judge::new(&mut interner, times);
+    let mut judge = draft::Judge::new(&mut interner, times, super::door::DoorLimits::default().items);
     let _ = json::decode::<json::V2>(body, &mut judge);
     let _ = json::decode::<v1::V1>(body, &mut judge);
 }
@@ -109,7 +109,7 @@ pub(crate) fn fuzz_json(body: &[u8], times: super::door::Times) {
 /// For fuzzers: Zipkin's protobuf.
 pub(crate) fn fuzz_protobuf(body: &[u8], times: super::door::Times) {
     let mut interner = super::intern::Interner::default();
-    let _ = proto::decode(body, &mut draft::Judge::new(&mut interner, times));
+    let _ = proto::decode(body, &mut draft::Judge::new(&mut interner, times, super::door::DoorLimits::default().items));
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::store::{BlockWrite, Counts, Delivery, Family, Sample, WriteBatch, Wri
 /// Groups of all series that are sent. Those of one `job` and `instance` are in one: they mostly have the same times.
 const GROUPS: u64 = 256;
 /// Labels of one series.
-const LABELS_MAX: usize = 256;
+pub const LABELS_MAX: usize = 256;
 /// Bytes of the name of a label, or of a metric.
 const NAME_BYTES_MAX: usize = 1_024;
 /// Bytes of the value of a label.
@@ -31,6 +31,7 @@ pub struct SamplePush {
     series: Vec<Arc<Series>>,
     kept: u64,
     refused: BTreeMap<&'static str, u64>,
+    items_max: u64,
 }
 
 /// A request of samples that is ready to be written.
@@ -50,15 +51,34 @@ pub struct SampleAnswer {
 }
 
 impl SamplePush {
+    /// Of a request that may have so many items. Further ones are counted only: it will be refused as a whole.
     #[must_use]
-    pub fn new(index: Arc<SeriesIndex>, check: TimeCheck) -> Self {
-        Self { index, check, blocks: BTreeMap::new(), series: Vec::new(), kept: 0, refused: BTreeMap::new() }
+    pub fn up_to(items_max: usize, index: Arc<SeriesIndex>, check: TimeCheck) -> Self {
+        let items_max = items_max as u64;
+        Self { index, check, blocks: BTreeMap::new(), series: Vec::new(), kept: 0, refused: BTreeMap::new(), items_max }
+    }
+
+    /// With a small dictionary of its own.
+    pub(crate) fn for_fuzzers(items_max: usize) -> Self {
+        Self::up_to(items_max, Arc::new(SeriesIndex::new(0, 1000)), Arc::new(|_| Ok(())))
+    }
+
+    /// Samples that may still come.
+    #[must_use]
+    pub fn room(&self) -> u64 {
+        self.items_max.saturating_sub(self.received())
     }
 
     /// Samples so far, refused ones included.
     #[must_use]
     pub fn received(&self) -> u64 {
         self.kept + self.refused.values().sum::<u64>()
+    }
+
+    /// Why samples were refused so far, and how many.
+    #[cfg(test)]
+    pub fn refused(&self) -> &BTreeMap<&'static str, u64> {
+        &self.refused
     }
 
     /// Counts items that cannot be samples.
@@ -218,7 +238,7 @@ mod tests {
 
     fn push() -> SamplePush {
         let check: TimeCheck = Arc::new(|t_ms| if t_ms < 0 { Err("too_old") } else { Ok(()) });
-        SamplePush::new(Arc::new(SeriesIndex::new(0, 3)), check)
+        SamplePush::up_to(50, Arc::new(SeriesIndex::new(0, 3)), check)
     }
 
     #[test]

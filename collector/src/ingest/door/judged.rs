@@ -21,15 +21,22 @@ pub struct Judged<T> {
     pub refused: BTreeMap<Reason, u64>,
     /// Texts that were too long.
     pub cut: u64,
-}
-
-impl<T> Default for Judged<T> {
-    fn default() -> Self {
-        Self { items: Vec::new(), refused: BTreeMap::new(), cut: 0 }
-    }
+    items_max: usize,
 }
 
 impl<T> Judged<T> {
+    /// Of a request that may have so many items. Further ones are counted only: it will be refused as a whole, and an
+    /// item takes many times as much memory as a request needs to name it.
+    #[must_use]
+    pub fn up_to(items_max: usize) -> Self {
+        Self { items: Vec::new(), refused: BTreeMap::new(), cut: 0, items_max }
+    }
+
+    /// Makes room for what is announced, as far as it may come.
+    pub fn reserve(&mut self, items: usize) {
+        self.items.reserve(items.min(self.items_max - self.items.len()));
+    }
+
     pub fn refuse(&mut self, reason: Reason) {
         self.refuse_many(reason, 1);
     }
@@ -40,7 +47,8 @@ impl<T> Judged<T> {
 
     pub fn push(&mut self, item: Result<T, Reason>) {
         match item {
-            Ok(item) => self.items.push(item),
+            Ok(item) if self.items.len() < self.items_max => self.items.push(item),
+            Ok(_) => self.refuse("too_many_items"),
             Err(reason) => self.refuse(reason),
         }
     }
@@ -103,7 +111,7 @@ mod tests {
 
     #[test]
     fn refusals_are_told_by_reason() {
-        let mut judged = Judged::default();
+        let mut judged = Judged::up_to(10);
         judged.push(Ok(1));
         judged.push(Err("too_old"));
         judged.refuse_many("bad_trace_id", 2);
@@ -111,6 +119,14 @@ mod tests {
         let counts = judged.counts("zipkin", "spans", 10);
         assert_eq!(counts.total("zipkin", "spans", "received"), 4);
         assert_eq!(counts.total("zipkin", "spans", "refused:bad_trace_id"), 2);
-        assert_eq!(Judged::<u8>::default().message(), "");
+        assert_eq!(Judged::<u8>::up_to(10).message(), "");
+    }
+
+    #[test]
+    fn what_is_too_much_is_counted_and_not_kept() {
+        let mut judged = Judged::up_to(2);
+        judged.reserve(usize::MAX);
+        (0..5).for_each(|item| judged.push(Ok(item)));
+        assert_eq!((judged.items.as_slice(), judged.received()), (&[0, 1][..], 5));
     }
 }

@@ -35,7 +35,7 @@ impl From<WireError> for Fault {
 /// When it is one of the message.
 pub fn judge<T>(read: Result<T, Fault>, judged: &mut Judged<T>) -> Result<(), WireError> {
     match read {
-        Ok(item) => judged.items.push(item),
+        Ok(item) => judged.push(Ok(item)),
         Err(Fault::Item(reason)) => judged.refuse(reason),
         Err(Fault::Wire(error)) => return Err(error),
     }
@@ -115,6 +115,10 @@ impl Reading<'_> {
     /// Lists and maps are rare: they are read with the generated types and kept as text. A text that were cut would be
     /// no JSON any more, so an item with too long a list is refused.
     fn json(&mut self, message: &[u8]) -> Result<AttributeValue, Fault> {
+        // Its text is longer still, and its generated types take many times as much memory.
+        if message.len() > VALUE_BYTES_MAX {
+            return Err(Fault::Item("too_large"));
+        }
         let value = AnyValue::decode(message).map_err(|_| Fault::Item("bad_attribute"))?;
         let text = serde_json::to_string(&value).map_err(|_| Fault::Item("bad_attribute"))?;
         if text.len() > VALUE_BYTES_MAX { Err(Fault::Item("too_large")) } else { Ok(AttributeValue::Json(text.into())) }

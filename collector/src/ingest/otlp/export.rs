@@ -22,7 +22,7 @@ pub struct Origin<'a> {
 pub trait ReadItem {
     type Item;
 
-    /// Reads one span, log record or metric; of a metric come as many items as it has points.
+    /// Reads one span or log record.
     ///
     /// # Errors
     /// When the bytes are no message. What is wrong with the item alone is judged.
@@ -33,19 +33,19 @@ pub trait ReadItem {
         reading: &mut Reading<'_>,
         judged: &mut Judged<Self::Item>,
     ) -> Result<(), WireError>;
-
-    /// How many items a message has that is refused for its resource or scope.
-    fn count(&self, _message: &[u8]) -> u64 {
-        1
-    }
 }
 
 /// Reads an `Export…ServiceRequest`.
 ///
 /// # Errors
 /// When the bytes are no such message. What is wrong with single items is in the answer.
-pub fn decode<R: ReadItem>(request: &[u8], items: &R, interner: &mut Interner) -> Result<Judged<R::Item>, WireError> {
-    let mut export = Export { reading: Reading { interner, cut: 0 }, items, judged: Judged::default() };
+pub fn decode<R: ReadItem>(
+    request: &[u8],
+    items: &R,
+    interner: &mut Interner,
+    items_max: usize,
+) -> Result<Judged<R::Item>, WireError> {
+    let mut export = Export { reading: Reading { interner, cut: 0 }, items, judged: Judged::up_to(items_max) };
     let mut fields = Fields::new(request);
     while let Some((number, field)) = fields.next_field()? {
         if number == 1 {
@@ -75,15 +75,15 @@ fn shared<T>(read: Result<T, Fault>) -> Result<Shared<T>, WireError> {
 }
 
 /// The parts of `Resource…` and `Scope…`: what items share, how many there are, and the URL of a schema.
-struct Frame<'a> {
-    shared: &'a [u8],
+pub(super) struct Frame<'a> {
+    pub shared: &'a [u8],
     count: usize,
     schema_url: &'a [u8],
 }
 
 impl<'a> Frame<'a> {
     /// Fields may come in any order: items wait for what they share.
-    fn read(message: &'a [u8]) -> Result<Self, WireError> {
+    pub fn read(message: &'a [u8]) -> Result<Self, WireError> {
         let mut frame = Self { shared: &[], count: 0, schema_url: &[] };
         let mut fields = Fields::new(message);
         while let Some((number, field)) = fields.next_field()? {
@@ -118,14 +118,14 @@ impl<R: ReadItem> Export<'_, '_, R> {
             (Ok(resource), Ok(scope)) => Ok(Origin { resource, scope }),
             (Err(reason), _) | (_, Err(reason)) => Err(*reason),
         };
-        self.judged.items.reserve(frame.count);
+        self.judged.reserve(frame.count);
         let mut fields = Fields::new(message);
         while let Some((number, field)) = fields.next_field()? {
             if number == 2 {
                 let item = field.bytes(number)?;
                 match origin {
                     Ok(origin) => self.items.read(item, origin, &mut self.reading, &mut self.judged)?,
-                    Err(reason) => self.judged.refuse_many(reason, self.items.count(item)),
+                    Err(reason) => self.judged.refuse(reason),
                 }
             }
         }

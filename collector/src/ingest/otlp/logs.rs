@@ -12,8 +12,8 @@ use crate::store::log::LogRecord;
 ///
 /// # Errors
 /// When the bytes are no such message. What is wrong with single records is in the answer.
-pub fn decode(request: &[u8], times: Times, interner: &mut Interner) -> Result<Judged<LogRecord>, WireError> {
-    export::decode(request, &Records(times), interner)
+pub fn decode(request: &[u8], times: Times, interner: &mut Interner, items_max: usize) -> Result<Judged<LogRecord>, WireError> {
+    export::decode(request, &Records(times), interner, items_max)
 }
 
 struct Records(Times);
@@ -107,7 +107,7 @@ mod tests {
         let scope_logs = vec![ScopeLogs { scope: Some(scope), log_records, schema_url: String::new() }];
         let resource_logs = vec![ResourceLogs { resource: Some(resource), scope_logs, schema_url: String::new() }];
         let request = ExportLogsServiceRequest { resource_logs }.encode_to_vec();
-        decode(&request, Times::new(NOW_MS, Duration::from_secs(3600)), &mut Interner::default()).unwrap()
+        decode(&request, Times::new(NOW_MS, Duration::from_secs(3600)), &mut Interner::default(), 50).unwrap()
     }
 
     #[test]

@@ -3,17 +3,19 @@
 mod labels;
 mod names;
 
-use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-use opentelemetry_proto::tonic::common::v1::KeyValue;
-use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::common::v1::{InstrumentationScope, KeyValue};
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
 use opentelemetry_proto::tonic::metrics::v1::{
-    AggregationTemporality, DataPointFlags, HistogramDataPoint, Metric, NumberDataPoint, SummaryDataPoint,
+    AggregationTemporality, DataPointFlags, HistogramDataPoint, NumberDataPoint, SummaryDataPoint,
 };
+use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
 
 use self::labels::{Labels, Target};
 use self::names::{Kind, metric_name};
+use super::export::Frame;
+use crate::ingest::door::{ITEM_BYTES_MAX, Reason};
+use crate::ingest::wire::{Fields, WireError};
 use crate::pipeline::SamplePush;
 use crate::store::Sample;
 use crate::store::sample::stale;
@@ -25,6 +27,8 @@ const BUCKETS_MAX: usize = 1024;
 pub trait Sink {
     fn add(&mut self, labels: &[(&str, &str)], sample: Sample);
     fn refuse(&mut self, reason: &'static str, count: u64);
+    /// Whether the request has more than it may: what follows is only counted.
+    fn is_full(&self) -> bool;
 }
 
 impl Sink for SamplePush {
@@ -35,125 +39,232 @@ impl Sink for SamplePush {
     fn refuse(&mut self, reason: &'static str, count: u64) {
         Self::refuse(self, reason, count);
     }
+
+    fn is_full(&self) -> bool {
+        self.room() == 0
+    }
 }
 
-/// Reads an `ExportMetricsServiceRequest`.
+/// Bytes that are no export.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub enum Undecodable {
+    Frame(#[from] WireError),
+    Message(#[from] prost::DecodeError),
+}
+
+/// Reads an `ExportMetricsServiceRequest`, one point at a time: the generated types of a whole export may take a hundred
+/// times its bytes.
 ///
 /// # Errors
 /// When the bytes are no such message. What is wrong with single points goes into `sink`.
-pub fn decode(request: &[u8], now_ms: i64, sink: &mut impl Sink) -> Result<(), prost::DecodeError> {
-    let export = ExportMetricsServiceRequest::decode(request)?;
-    for resource in &export.resource_metrics {
-        let attributes = resource.resource.as_ref().map_or(&[][..], |resource| &resource.attributes);
-        let target = Target::of(attributes);
-        let mut newest_ms = None;
-        for scope in &resource.scope_metrics {
-            let base = target.labels(scope.scope.as_ref());
-            for metric in &scope.metrics {
-                let mut points = Points { base: &base, now_ms, newest_ms: &mut newest_ms, sink };
-                points.metric(metric);
-            }
-        }
-        // Who the target is, for as long as it tells anything.
-        if let (Some(labels), Some(t_ms)) = (target.info(attributes), newest_ms) {
-            labels.with_name("target_info", |labels| sink.add(labels, Sample { t_ms, value: 1.0 }));
+pub fn decode(request: &[u8], now_ms: i64, sink: &mut impl Sink) -> Result<(), Undecodable> {
+    each(request, 1, |message| resource_metrics(message, now_ms, sink))
+}
+
+/// The messages of one field.
+fn each<E: From<WireError>>(message: &[u8], of: u32, mut work: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+    let mut fields = Fields::new(message);
+    while let Some((number, field)) = fields.next_field()? {
+        if number == of {
+            work(field.bytes(number)?)?;
         }
     }
     Ok(())
 }
 
+fn resource_metrics(message: &[u8], now_ms: i64, sink: &mut impl Sink) -> Result<(), Undecodable> {
+    let frame = Frame::read(message)?;
+    let resource = shared::<Resource>(frame.shared)?;
+    let target = resource.as_ref().map_err(|reason| *reason).and_then(|resource| Target::of(&resource.attributes));
+    let mut newest_ms = None;
+    each(message, 2, |message| {
+        let scope = shared::<InstrumentationScope>(Frame::read(message)?.shared)?;
+        let base = target.as_ref().map_err(|reason| *reason).and_then(|target| target.labels(scope?));
+        let mut points = Points { base: base.as_ref().map_err(|reason| *reason), now_ms, newest_ms: &mut newest_ms, sink };
+        each(message, 2, |message| points.metric(message))
+    })?;
+    // Who the target is, for as long as it tells anything.
+    let (Ok(resource), Ok(target), Some(t_ms)) = (resource, target, newest_ms) else { return Ok(()) };
+    match target.info(&resource.attributes) {
+        Some(Ok(labels)) => labels.with_name("target_info", None, |labels| sink.add(labels, Sample { t_ms, value: 1.0 })),
+        Some(Err(reason)) => sink.refuse(reason, 1),
+        None => {}
+    }
+    Ok(())
+}
+
+/// What points share; a reason when they are refused for it.
+fn shared<T: Message + Default>(message: &[u8]) -> Result<Result<T, Reason>, prost::DecodeError> {
+    if message.len() > ITEM_BYTES_MAX {
+        return Ok(Err("too_large"));
+    }
+    T::decode(message).map(Ok)
+}
+
 struct Points<'a, S: Sink> {
-    base: &'a Labels,
+    base: Result<&'a Labels, Reason>,
     now_ms: i64,
     newest_ms: &'a mut Option<i64>,
     sink: &'a mut S,
 }
 
+/// `Metric` as it is sent.
+#[derive(Default)]
+struct Metric<'a> {
+    name: &'a [u8],
+    unit: &'a [u8],
+    /// The number of its kind's field, and the points.
+    data: Option<(u32, &'a [u8])>,
+}
+
+impl<'a> Metric<'a> {
+    fn read(message: &'a [u8]) -> Result<Self, WireError> {
+        let mut metric = Self::default();
+        let mut fields = Fields::new(message);
+        while let Some((number, field)) = fields.next_field()? {
+            match number {
+                1 => metric.name = field.bytes(number)?,
+                3 => metric.unit = field.bytes(number)?,
+                GAUGE | SUM | HISTOGRAM | EXPONENTIAL | SUMMARY => metric.data = Some((number, field.bytes(number)?)),
+                _ => {}
+            }
+        }
+        Ok(metric)
+    }
+}
+
+const GAUGE: u32 = 5;
+const SUM: u32 = 7;
+const HISTOGRAM: u32 = 9;
+const EXPONENTIAL: u32 = 10;
+const SUMMARY: u32 = 11;
+
+/// What sums and histograms say beside their points.
+struct Told {
+    points: u64,
+    is_cumulative: bool,
+    is_monotonic: bool,
+}
+
+impl Told {
+    fn read(data: &[u8]) -> Result<Self, WireError> {
+        let mut told = Self { points: 0, is_cumulative: false, is_monotonic: false };
+        let mut fields = Fields::new(data);
+        while let Some((number, field)) = fields.next_field()? {
+            match number {
+                1 => told.points += 1,
+                2 => told.is_cumulative = field.varint(number)? == AggregationTemporality::Cumulative as u64,
+                3 => told.is_monotonic = field.varint(number)? != 0,
+                _ => {}
+            }
+        }
+        Ok(told)
+    }
+}
+
 impl<S: Sink> Points<'_, S> {
-    fn metric(&mut self, metric: &Metric) {
-        let name = |kind| metric_name(&metric.name, &metric.unit, kind);
-        match &metric.data {
-            Some(Data::Gauge(gauge)) => self.numbers(&name(Kind::Gauge), &gauge.data_points),
-            Some(Data::Sum(sum)) if is_cumulative(sum.aggregation_temporality) => {
-                let kind = if sum.is_monotonic { Kind::Counter } else { Kind::Other };
-                self.numbers(&name(kind), &sum.data_points);
-            }
-            Some(Data::Histogram(histogram)) if is_cumulative(histogram.aggregation_temporality) => {
-                let name = name(Kind::Other);
-                histogram.data_points.iter().for_each(|point| self.histogram(&name, point));
-            }
-            Some(Data::Summary(summary)) => {
-                let name = name(Kind::Other);
-                summary.data_points.iter().for_each(|point| self.summary(&name, point));
-            }
+    fn metric(&mut self, message: &[u8]) -> Result<(), Undecodable> {
+        let metric = Metric::read(message)?;
+        let Some((kind, data)) = metric.data else {
+            self.sink.refuse("no_data", 1);
+            return Ok(());
+        };
+        let told = Told::read(data)?;
+        let (Ok(name), Ok(unit)) = (std::str::from_utf8(metric.name), std::str::from_utf8(metric.unit)) else {
+            self.sink.refuse("bad_utf8", told.points);
+            return Ok(());
+        };
+        let name = |kind| metric_name(name, unit, kind);
+        match kind {
             // What was added since the last export: whoever adds it up must see every export, once.
-            Some(Data::Sum(sum)) => self.sink.refuse("delta", sum.data_points.len() as u64),
-            Some(Data::Histogram(histogram)) => self.sink.refuse("delta", histogram.data_points.len() as u64),
+            SUM | HISTOGRAM if !told.is_cumulative => self.sink.refuse("delta", told.points),
             // Its buckets change as it grows, and each set of them would be new series.
-            Some(Data::ExponentialHistogram(histogram)) => {
-                self.sink.refuse("exponential_histogram", histogram.data_points.len() as u64);
-            }
-            None => self.sink.refuse("no_data", 1),
+            EXPONENTIAL => self.sink.refuse("exponential_histogram", told.points),
+            HISTOGRAM => return self.points(data, &name(Kind::Other), Self::histogram),
+            SUMMARY => return self.points(data, &name(Kind::Other), Self::summary),
+            SUM if told.is_monotonic => return self.points(data, &name(Kind::Counter), Self::number),
+            SUM => return self.points(data, &name(Kind::Other), Self::number),
+            _ => return self.points(data, &name(Kind::Gauge), Self::number),
         }
+        Ok(())
     }
 
-    fn numbers(&mut self, name: &str, points: &[NumberDataPoint]) {
-        for point in points {
-            let value = match point.value {
-                _ if is_missing(point.flags) => stale(),
-                Some(Value::AsDouble(value)) => value,
-                Some(Value::AsInt(value)) => value as f64,
-                None => {
-                    self.sink.refuse("no_data", 1);
-                    continue;
-                }
+    fn points<P: Message + Default>(
+        &mut self,
+        data: &[u8],
+        name: &str,
+        take: fn(&mut Self, &Labels, &str, &P) -> Result<(), Reason>,
+    ) -> Result<(), Undecodable> {
+        each(data, 1, |message| {
+            let taken = match self.base {
+                _ if self.sink.is_full() => Err("too_many_items"),
+                _ if message.len() > ITEM_BYTES_MAX => Err("too_large"),
+                Ok(base) => take(self, base, name, &P::decode(message)?),
+                Err(reason) => Err(reason),
             };
-            let t_ms = self.time(point.time_unix_nano);
-            self.one(name, &self.base.and(&point.attributes), Sample { t_ms, value });
-        }
+            if let Err(reason) = taken {
+                self.sink.refuse(reason, 1);
+            }
+            Ok(())
+        })
     }
 
-    fn histogram(&mut self, name: &str, point: &HistogramDataPoint) {
+    fn number(&mut self, base: &Labels, name: &str, point: &NumberDataPoint) -> Result<(), Reason> {
+        let value = match point.value {
+            _ if is_missing(point.flags) => stale(),
+            Some(Value::AsDouble(value)) => value,
+            Some(Value::AsInt(value)) => value as f64,
+            None => return Err("no_data"),
+        };
+        let labels = base.and(&point.attributes)?;
+        let t_ms = self.time(point.time_unix_nano);
+        self.one(name, &labels, None, Sample { t_ms, value });
+        Ok(())
+    }
+
+    fn histogram(&mut self, base: &Labels, name: &str, point: &HistogramDataPoint) -> Result<(), Reason> {
         let (counts, bounds) = (&point.bucket_counts, &point.explicit_bounds);
         let fits = counts.len() == bounds.len() + 1 || (counts.is_empty() && bounds.is_empty());
         let is_ordered = bounds.is_sorted_by(|a, b| a < b);
         if !fits || !is_ordered || counts.len() > BUCKETS_MAX {
-            self.sink.refuse("bad_histogram", 1);
-            return;
+            return Err("bad_histogram");
         }
+        let labels = base.and(&point.attributes)?;
         let (t_ms, is_missing) = (self.time(point.time_unix_nano), is_missing(point.flags));
         let value = |value: f64| Sample { t_ms, value: if is_missing { stale() } else { value } };
-        let labels = self.base.and(&point.attributes);
         let mut sum = 0_u64;
         let bucket = format!("{name}_bucket");
         for (count, bound) in counts.iter().zip(bounds) {
             sum = sum.saturating_add(*count);
-            self.one(&bucket, &labels.and_one("le", &bound.to_string()), value(sum as f64));
+            self.one(&bucket, &labels, Some(("le", &bound.to_string())), value(sum as f64));
         }
-        self.one(&bucket, &labels.and_one("le", "+Inf"), value(point.count as f64));
-        self.one(&format!("{name}_count"), &labels, value(point.count as f64));
+        self.one(&bucket, &labels, Some(("le", "+Inf")), value(point.count as f64));
+        self.one(&format!("{name}_count"), &labels, None, value(point.count as f64));
         if let Some(sum) = point.sum {
-            self.one(&format!("{name}_sum"), &labels, value(sum));
+            self.one(&format!("{name}_sum"), &labels, None, value(sum));
         }
+        Ok(())
     }
 
-    fn summary(&mut self, name: &str, point: &SummaryDataPoint) {
+    fn summary(&mut self, base: &Labels, name: &str, point: &SummaryDataPoint) -> Result<(), Reason> {
         if point.quantile_values.len() > BUCKETS_MAX {
-            self.sink.refuse("bad_summary", 1);
-            return;
+            return Err("bad_summary");
         }
+        let labels = base.and(&point.attributes)?;
         let (t_ms, is_missing) = (self.time(point.time_unix_nano), is_missing(point.flags));
         let value = |value: f64| Sample { t_ms, value: if is_missing { stale() } else { value } };
-        let labels = self.base.and(&point.attributes);
         for quantile in &point.quantile_values {
-            self.one(name, &labels.and_one("quantile", &quantile.quantile.to_string()), value(quantile.value));
+            let own = quantile.quantile.to_string();
+            self.one(name, &labels, Some(("quantile", &own)), value(quantile.value));
         }
-        self.one(&format!("{name}_sum"), &labels, value(point.sum));
-        self.one(&format!("{name}_count"), &labels, value(point.count as f64));
+        self.one(&format!("{name}_sum"), &labels, None, value(point.sum));
+        self.one(&format!("{name}_count"), &labels, None, value(point.count as f64));
+        Ok(())
     }
 
-    fn one(&mut self, name: &str, labels: &Labels, sample: Sample) {
-        labels.with_name(name, |labels| self.sink.add(labels, sample));
+    fn one(&mut self, name: &str, labels: &Labels, own: Option<(&str, &str)>, sample: Sample) {
+        labels.with_name(name, own, |labels| self.sink.add(labels, sample));
     }
 
     /// A point that does not say when is of now.
@@ -165,10 +276,6 @@ impl<S: Sink> Points<'_, S> {
         *self.newest_ms = Some(self.newest_ms.map_or(t_ms, |newest| newest.max(t_ms)));
         t_ms
     }
-}
-
-fn is_cumulative(temporality: i32) -> bool {
-    temporality == AggregationTemporality::Cumulative as i32
 }
 
 fn is_missing(flags: u32) -> bool {

@@ -14,8 +14,8 @@ use crate::store::{Span, SpanEvent, SpanKind, SpanLink};
 ///
 /// # Errors
 /// When the bytes are no such message. What is wrong with single spans is in the answer.
-pub fn decode(request: &[u8], times: Times, interner: &mut Interner) -> Result<Judged<Span>, WireError> {
-    export::decode(request, &Spans(times), interner)
+pub fn decode(request: &[u8], times: Times, interner: &mut Interner, items_max: usize) -> Result<Judged<Span>, WireError> {
+    export::decode(request, &Spans(times), interner, items_max)
 }
 
 struct Spans(Times);

@@ -7,14 +7,13 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use prost::Message;
 
 use super::RemoteWriteDoor;
-use super::message::{RequestV2, WriteRequest};
+use super::decode::{Version, decode};
 use crate::clock::now_ms;
 use crate::ingest::door::{self, Attempt, Encoding, Refusal, Times};
 use crate::pipeline::{SampleAnswer, SamplePush, SampleRequest};
-use crate::store::{Delivery, Sample};
+use crate::store::Delivery;
 
 pub(super) const SIGNAL: &str = "samples";
 /// Longest wait for the writer; what was handed over by then may still be stored, and a second delivery is recognised.
@@ -25,12 +24,6 @@ const WRITTEN: [&str; 3] = [
     "x-prometheus-remote-write-histograms-written",
     "x-prometheus-remote-write-exemplars-written",
 ];
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Version {
-    One,
-    Two,
-}
 
 impl Version {
     /// By the content type; version 1.0 is the one without a `proto`.
@@ -89,7 +82,8 @@ async fn take(door: &RemoteWriteDoor, mut attempt: Attempt, version: Version, bo
     };
     let times = Times::new(now_ms(), door.kept);
     let check = Arc::new(move |t_ms: i64| times.check(t_ms.saturating_mul(1_000_000)));
-    let decoded = door::elsewhere(move || decode(version, &body, SamplePush::new(index, check))).await;
+    let push = SamplePush::up_to(door.door.limits().items, index, check);
+    let decoded = door::elsewhere(move || decode(version, &body, push)).await;
     let push = match decoded.and_then(|decoded| decoded) {
         Ok(push) => push,
         Err(refusal) => return Err(attempt.refuse(refusal)),
@@ -105,45 +99,6 @@ async fn take(door: &RemoteWriteDoor, mut attempt: Attempt, version: Version, bo
         Ok(Err(error)) => Err(error.into()),
         Err(_) => Err(Refusal::unavailable("the store did not answer in time; try again")),
     }
-}
-
-fn decode(version: Version, body: &[u8], mut push: SamplePush) -> Result<SamplePush, Refusal> {
-    let broken = |error: prost::DecodeError| Refusal::undecodable(format!("the body is no write request: {error}"));
-    match version {
-        Version::One => {
-            for series in WriteRequest::decode(body).map_err(broken)?.timeseries {
-                let labels: Vec<(&str, &str)> =
-                    series.labels.iter().map(|label| (label.name.as_str(), label.value.as_str())).collect();
-                push.add(&labels, series.samples.iter().map(sample));
-                skip(&mut push, series.histograms.len(), series.exemplars.len());
-            }
-        }
-        Version::Two => {
-            let request = RequestV2::decode(body).map_err(broken)?;
-            for series in &request.timeseries {
-                let symbol = |index: &u32| request.symbols.get(*index as usize).map(String::as_str);
-                let pairs = series.labels_refs.chunks(2).map(|pair| match pair {
-                    [name, value] => Some((symbol(name)?, symbol(value)?)),
-                    _ => None,
-                });
-                match pairs.collect::<Option<Vec<(&str, &str)>>>() {
-                    Some(labels) => push.add(&labels, series.samples.iter().map(sample)),
-                    None => push.refuse("bad_symbol", series.samples.len() as u64),
-                }
-                skip(&mut push, series.histograms.len(), series.exemplars.len());
-            }
-        }
-    }
-    Ok(push)
-}
-
-fn sample(sample: &super::message::Sample) -> Sample {
-    Sample { t_ms: sample.timestamp, value: sample.value }
-}
-
-fn skip(push: &mut SamplePush, histograms: usize, exemplars: usize) {
-    push.refuse("native_histogram", histograms as u64);
-    push.refuse("exemplar", exemplars as u64);
 }
 
 /// What was not taken would be refused again: 400 says so, and the rest is durable all the same.

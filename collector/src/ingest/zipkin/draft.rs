@@ -38,14 +38,16 @@ pub struct DraftEndpoint<'a> {
 pub struct Judge<'i> {
     interner: &'i mut Interner,
     times: Times,
+    /// Spans of the request, at most.
+    pub items_max: usize,
     resources: Vec<Arc<Resource>>,
     /// Texts that were too long.
     pub cut: u64,
 }
 
 impl<'i> Judge<'i> {
-    pub fn new(interner: &'i mut Interner, times: Times) -> Self {
-        Self { interner, times, resources: Vec::new(), cut: 0 }
+    pub fn new(interner: &'i mut Interner, times: Times, items_max: usize) -> Self {
+        Self { interner, times, items_max, resources: Vec::new(), cut: 0 }
     }
 
     /// # Errors

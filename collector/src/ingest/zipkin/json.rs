@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 
-use serde::de::{Error, MapAccess, Visitor};
+use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::draft::{Draft, DraftEndpoint, Judge, parse_id, parse_parent};
 use crate::ingest::door::{Judged, Reason, Refusal};
@@ -19,29 +21,58 @@ pub trait Spelling {
     fn judge(span: &Self::Span<'_>, judge: &mut Judge<'_>, judged: &mut Judged<Span>);
 }
 
-/// Reads an array at once when all of it is well-formed; otherwise element by element, so that one that is not harms
-/// no other.
+/// Reads an array in one go when all of it is well-formed; otherwise element by element, so that one that is not harms
+/// no other. Only one element is in memory at a time: as it is read it takes a hundred times what `{}` takes.
 ///
 /// # Errors
 /// When the body is no JSON array.
 pub fn decode<S: Spelling>(body: &[u8], judge: &mut Judge<'_>) -> Result<Judged<Span>, Refusal> {
-    let mut judged = Judged::default();
-    if let Ok(spans) = serde_json::from_slice::<Vec<S::Span<'_>>>(body) {
-        judged.items.reserve(spans.len());
-        for span in &spans {
-            S::judge(span, judge, &mut judged);
-        }
+    let cut = judge.cut;
+    if let Ok(judged) = array::<S>(body, judge, true) {
         return Ok(judged);
     }
-    let values: Vec<Value> =
-        serde_json::from_slice(body).map_err(|error| Refusal::undecodable(format!("expected a JSON array of spans: {error}")))?;
-    for value in &values {
-        match S::Span::deserialize(value) {
-            Ok(span) => S::judge(&span, judge, &mut judged),
-            Err(_) => judged.refuse("bad_span"),
-        }
+    judge.cut = cut;
+    array::<S>(body, judge, false).map_err(|error| Refusal::undecodable(format!("expected a JSON array of spans: {error}")))
+}
+
+fn array<S: Spelling>(body: &[u8], judge: &mut Judge<'_>, all_are_good: bool) -> serde_json::Result<Judged<Span>> {
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let judged = Judged::up_to(judge.items_max);
+    let judged = reader.deserialize_seq(Elements { judge, judged, all_are_good, spelling: PhantomData::<S> })?;
+    reader.end().map(|()| judged)
+}
+
+/// Judges the elements of an array as they come.
+struct Elements<'j, 'i, S> {
+    judge: &'j mut Judge<'i>,
+    judged: Judged<Span>,
+    /// One that is not is an error; otherwise it is refused.
+    all_are_good: bool,
+    spelling: PhantomData<S>,
+}
+
+impl<'de, S: Spelling> Visitor<'de> for Elements<'_, '_, S> {
+    type Value = Judged<Span>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a sequence")
     }
-    Ok(judged)
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<Self::Value, A::Error> {
+        if self.all_are_good {
+            while let Some(span) = elements.next_element::<S::Span<'de>>()? {
+                S::judge(&span, self.judge, &mut self.judged);
+            }
+            return Ok(self.judged);
+        }
+        while let Some(text) = elements.next_element::<&'de RawValue>()? {
+            match serde_json::from_str::<S::Span<'de>>(text.get()) {
+                Ok(span) => S::judge(&span, self.judge, &mut self.judged),
+                Err(_) => self.judged.refuse("bad_span"),
+            }
+        }
+        Ok(self.judged)
+    }
 }
 
 /// Zipkin v2.

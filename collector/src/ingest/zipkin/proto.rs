@@ -16,14 +16,14 @@ pub fn decode(body: &[u8], judge: &mut Judge<'_>) -> Result<Judged<Span>, Refusa
 }
 
 fn list(body: &[u8], judge: &mut Judge<'_>) -> Result<Judged<Span>, WireError> {
-    let mut judged = Judged::default();
+    let mut judged = Judged::up_to(judge.items_max);
     let mut fields = Fields::new(body);
     while let Some((number, field)) = fields.next_field()? {
         if number == 1 {
             match span(field.bytes(number)?, judge) {
                 Err(Fault::Wire(error)) => return Err(error),
                 Err(Fault::Span(reason)) => judged.refuse(reason),
-                Ok(span) => judged.items.push(span),
+                Ok(span) => judged.push(Ok(span)),
             }
         }
     }

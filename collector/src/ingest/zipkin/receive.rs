@@ -91,8 +91,9 @@ async fn take(door: &ZipkinDoor, mut attempt: Attempt, format: Format, body: Byt
 
 async fn decode_body(door: &ZipkinDoor, format: Format, body: Bytes) -> Result<Judged<Span>, Refusal> {
     let (interners, times) = (Arc::clone(&door.interners), Times::new(now_ms(), door.kept));
+    let items_max = door.door.limits().items;
     let is_small = body.len() <= INLINE_BYTES_MAX;
-    let decode = move || interners.with(|interner| decode(format, &body, Judge::new(interner, times)));
+    let decode = move || interners.with(|interner| decode(format, &body, Judge::new(interner, times, items_max)));
     if is_small { decode() } else { door::elsewhere(decode).await? }
 }
 

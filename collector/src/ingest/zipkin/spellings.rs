@@ -20,7 +20,7 @@ const NOW_US: i64 = 1_795_416_100_321_000;
 
 fn read(decode: impl FnOnce(&mut Judge<'_>) -> Result<Judged<Span>, Refusal>) -> Judged<Span> {
     let mut interner = Interner::default();
-    let mut judge = Judge::new(&mut interner, Times::new(NOW_US / 1000, Duration::from_secs(1000)));
+    let mut judge = Judge::new(&mut interner, Times::new(NOW_US / 1000, Duration::from_secs(1000)), 50);
     let mut judged = decode(&mut judge).unwrap();
     judged.cut = judge.cut;
     judged
@@ -83,6 +83,15 @@ fn what_makes_no_sense_is_refused_by_reason() {
     let many: serde_json::Map<String, Value> = (0..257).map(|n| (n.to_string(), json!("x"))).collect();
     assert_eq!(with("tags", many.into()).unwrap_err(), "too_large");
     assert_eq!(v2(&json!([7, envoys()])).message(), "1 refused (1 bad_span)");
+}
+
+#[test]
+fn spans_beyond_the_limit_are_counted_and_not_kept() {
+    let judged = v2(&Value::Array(vec![envoys(); 60]));
+    assert_eq!((judged.items.len(), judged.received()), (50, 60));
+    let judged = v2(&Value::Array([vec![json!(7)], vec![envoys(); 60]].concat()));
+    assert_eq!((judged.items.len(), judged.reasons().as_str()), (50, "1 bad_span, 10 too_many_items"));
+    assert_eq!(protobuf(vec![proto_span(); 60]).received(), 60);
 }
 
 #[test]
@@ -267,7 +276,7 @@ fn bad_protobuf_spans_are_refused_by_reason() {
     let judged = protobuf(bad.into());
     assert_eq!(judged.reasons(), "1 bad_kind, 1 bad_parent_id, 1 bad_span_id, 1 bad_trace_id, 1 in_future");
     let mut interner = Interner::default();
-    let mut judge = Judge::new(&mut interner, Times::new(NOW_US / 1000, Duration::from_secs(1)));
+    let mut judge = Judge::new(&mut interner, Times::new(NOW_US / 1000, Duration::from_secs(1)), 50);
     assert_eq!(proto::decode(&[0x0a, 0x05, 1], &mut judge).unwrap_err().reason, "undecodable");
 }
 
@@ -287,7 +296,7 @@ proptest! {
     fn no_bytes_panic(mut bytes in proptest::collection::vec(any::<u8>(), 0..60), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
         let decode = |bytes: &[u8]| {
             let mut interner = Interner::default();
-            let mut judge = Judge::new(&mut interner, Times::new(NOW_US / 1000, Duration::from_secs(1)));
+            let mut judge = Judge::new(&mut interner, Times::new(NOW_US / 1000, Duration::from_secs(1)), 50);
             let _ = proto::decode(bytes, &mut judge);
             let _ = json::decode::<V2>(bytes, &mut judge);
             let _ = json::decode::<V1>(bytes, &mut judge);

@@ -5,7 +5,11 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, Key
 
 use super::attribute;
 use super::names::label_name;
+use crate::ingest::door::{ENTRIES_MAX, Reason, VALUE_BYTES_MAX};
 use crate::store::sample::NAME;
+
+/// The reason that [`crate::pipeline::SamplePush`] gives as well.
+const LABEL_LIMIT: Reason = "label_limit";
 
 /// Names of the attributes that become `job` and `instance`.
 const SERVICE: &str = "service.name";
@@ -24,13 +28,18 @@ pub struct Target {
 
 impl Labels {
     /// With the attributes of a point. Those whose keys become the same name stand together in one value.
-    #[must_use]
-    pub fn and(&self, attributes: &[KeyValue]) -> Self {
+    ///
+    /// # Errors
+    /// When they are too many or too long: they are put to their places one by one, and once for each point.
+    pub fn and(&self, attributes: &[KeyValue]) -> Result<Self, Reason> {
+        if attributes.len() > ENTRIES_MAX {
+            return Err(LABEL_LIMIT);
+        }
         let mut attributes: Vec<&KeyValue> = attributes.iter().collect();
         attributes.sort_by(|a, b| a.key.cmp(&b.key));
         let mut own: Vec<(String, String)> = Vec::with_capacity(attributes.len());
         for attribute in attributes {
-            let (name, value) = (label_name(&attribute.key), text(attribute.value.as_ref()));
+            let (name, value) = (label_name(&attribute.key), bounded(text(attribute.value.as_ref()))?);
             match own.iter_mut().find(|(known, _)| *known == name) {
                 Some((_, values)) => {
                     values.push(';');
@@ -41,22 +50,19 @@ impl Labels {
         }
         let mut labels = self.clone();
         own.into_iter().for_each(|(name, value)| labels.set(name, value));
-        labels
+        Ok(labels)
     }
 
-    #[must_use]
-    pub fn and_one(&self, name: &str, value: &str) -> Self {
-        let mut labels = self.clone();
-        labels.set(name.to_owned(), value.to_owned());
-        labels
-    }
-
-    /// Lends all labels, the metric's name among them.
-    pub fn with_name(&self, name: &str, work: impl FnOnce(&[(&str, &str)])) {
-        let mut all: Vec<(&str, &str)> = Vec::with_capacity(self.0.len() + 1);
-        all.extend(self.0.iter().filter(|(label, _)| label != NAME).map(|(name, value)| (name.as_str(), value.as_str())));
-        let at = all.partition_point(|(label, _)| *label < NAME);
-        all.insert(at, (NAME, name));
+    /// Lends all labels, the metric's name among them, and one more where a point has several series.
+    pub fn with_name(&self, name: &str, own: Option<(&str, &str)>, work: impl FnOnce(&[(&str, &str)])) {
+        let mut all: Vec<(&str, &str)> = Vec::with_capacity(self.0.len() + 2);
+        all.extend(self.0.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        for (label, value) in own.into_iter().chain([(NAME, name)]) {
+            match all.binary_search_by(|(known, _)| (*known).cmp(label)) {
+                Ok(at) => all[at].1 = value,
+                Err(at) => all.insert(at, (label, value)),
+            }
+        }
         work(&all);
     }
 
@@ -69,31 +75,32 @@ impl Labels {
 }
 
 impl Target {
-    #[must_use]
-    pub fn of(attributes: &[KeyValue]) -> Self {
+    /// # Errors
+    /// When a name is too long.
+    pub fn of(attributes: &[KeyValue]) -> Result<Self, Reason> {
         let value = |key| attribute(attributes, key).map(|attribute| text(attribute.value.as_ref())).unwrap_or_default();
         let (service, namespace) = (value(SERVICE), value(NAMESPACE));
         let job = if namespace.is_empty() || service.is_empty() { service } else { format!("{namespace}/{service}") };
-        Self { job, instance: value(INSTANCE) }
+        Ok(Self { job: bounded(job)?, instance: bounded(value(INSTANCE))? })
     }
 
     /// What all points of a scope have.
-    #[must_use]
-    pub fn labels(&self, scope: Option<&InstrumentationScope>) -> Labels {
+    ///
+    /// # Errors
+    /// When a name is too long.
+    pub fn labels(&self, scope: InstrumentationScope) -> Result<Labels, Reason> {
         let mut labels = self.identity();
-        if let Some(scope) = scope {
-            for (name, value) in [("otel_scope_name", &scope.name), ("otel_scope_version", &scope.version)] {
-                if !value.is_empty() {
-                    labels.set(name.to_owned(), value.clone());
-                }
+        for (name, value) in [("otel_scope_name", scope.name), ("otel_scope_version", scope.version)] {
+            if !value.is_empty() {
+                labels.set(name.to_owned(), bounded(value)?);
             }
         }
-        labels
+        Ok(labels)
     }
 
     /// Labels of `target_info`; none when the resource says no more than who it is, or not even that.
     #[must_use]
-    pub fn info(&self, attributes: &[KeyValue]) -> Option<Labels> {
+    pub fn info(&self, attributes: &[KeyValue]) -> Option<Result<Labels, Reason>> {
         let identity = self.identity();
         let identifying = [SERVICE, NAMESPACE, INSTANCE];
         let others = attributes.iter().filter(|attribute| !identifying.contains(&attribute.key.as_str()));
@@ -102,9 +109,10 @@ impl Target {
             return None;
         }
         // Who it is stands above what it says of itself.
-        let mut labels = Labels::default().and(&others);
-        identity.0.into_iter().for_each(|(name, value)| labels.set(name, value));
-        Some(labels)
+        Some(Labels::default().and(&others).map(|mut labels| {
+            identity.0.into_iter().for_each(|(name, value)| labels.set(name, value));
+            labels
+        }))
     }
 
     fn identity(&self) -> Labels {
@@ -116,6 +124,10 @@ impl Target {
         }
         labels
     }
+}
+
+fn bounded(text: String) -> Result<String, Reason> {
+    if text.len() > VALUE_BYTES_MAX { Err(LABEL_LIMIT) } else { Ok(text) }
 }
 
 /// The text of a value; lists and maps as JSON.

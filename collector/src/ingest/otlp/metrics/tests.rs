@@ -1,12 +1,13 @@
 //! Metrics as programs send them, and the samples that Prometheus would have made of them.
 
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::common::v1::AnyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope};
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::summary_data_point::ValueAtQuantile;
 use opentelemetry_proto::tonic::metrics::v1::{
-    ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram, ResourceMetrics, ScopeMetrics, Sum, Summary,
+    ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram, Metric, ResourceMetrics, ScopeMetrics, Sum, Summary,
 };
-use opentelemetry_proto::tonic::resource::v1::Resource;
 
 use super::*;
 
@@ -33,6 +34,10 @@ impl Sink for Written {
 
     fn refuse(&mut self, reason: &'static str, count: u64) {
         self.refused.push((reason, count));
+    }
+
+    fn is_full(&self) -> bool {
+        self.lines.len() == 50
     }
 }
 
@@ -137,6 +142,46 @@ fn what_cannot_be_a_series_is_refused_by_reason() {
     assert_eq!(written.lines, Vec::<String>::new());
     let expected = [("delta", 2), ("bad_histogram", 1), ("exponential_histogram", 3), ("no_data", 1), ("no_data", 1)];
     assert_eq!(written.refused, expected);
+}
+
+fn gauge(data_points: Vec<NumberDataPoint>) -> Vec<Metric> {
+    vec![metric("a", "", Data::Gauge(Gauge { data_points }))]
+}
+
+#[test]
+fn what_is_too_much_is_refused_before_it_is_put_together() {
+    let attributes = (0..257).map(|place| text(&format!("k{place}"), "v")).collect();
+    let many = NumberDataPoint { attributes, ..number(Value::AsInt(1)) };
+    let long = NumberDataPoint { attributes: vec![text("k", &"v".repeat(16_385))], ..number(Value::AsInt(1)) };
+    let huge = NumberDataPoint { attributes: vec![text("k", &"v".repeat(1024 * 1024))], ..number(Value::AsInt(1)) };
+    let written = read(Vec::new(), gauge(vec![many, number(Value::AsInt(1)), long, huge]));
+    assert_eq!((written.lines.len(), written.refused), (1, vec![("label_limit", 1), ("label_limit", 1), ("too_large", 1)]));
+    // What points share harms all of them.
+    let named = vec![text("service.instance.id", &"v".repeat(16_385))];
+    let written = read(named, gauge(vec![number(Value::AsInt(1)); 2]));
+    assert_eq!((written.lines.len(), written.refused), (0, vec![("label_limit", 1); 2]));
+    let huge = vec![text("host.name", &"v".repeat(1024 * 1024))];
+    assert_eq!(read(huge, gauge(vec![number(Value::AsInt(1))])).refused, [("too_large", 1)]);
+    // Of a resource that has too much beside its name, only what tells that is missing.
+    let described = vec![text("service.name", "a"), text("host.name", &"v".repeat(16_385))];
+    let written = read(described, gauge(vec![number(Value::AsInt(1))]));
+    assert_eq!((written.lines.len(), written.refused), (1, vec![("label_limit", 1)]));
+    let written = read(Vec::new(), gauge(vec![number(Value::AsInt(1)); 60]));
+    assert_eq!((written.lines.len(), written.refused), (50, vec![("too_many_items", 1); 10]));
+}
+
+#[test]
+fn names_that_are_no_utf8_harm_their_metric_alone() {
+    let resource_metrics = |name: &[u8]| {
+        let point = number(Value::AsInt(1)).encode_to_vec();
+        let framed = |number: u8, message: &[u8]| [&[number << 3 | 2, u8::try_from(message.len()).unwrap()], message].concat();
+        let metric = [framed(1, name), framed(5, &framed(1, &point))].concat();
+        framed(1, &framed(2, &framed(2, &metric)))
+    };
+    let mut written = Written::default();
+    decode(&[resource_metrics(b"\xff"), resource_metrics(b"good")].concat(), NOW_MS, &mut written).unwrap();
+    assert_eq!((written.lines.len(), written.refused), (1, vec![("bad_utf8", 1)]));
+    assert!(decode(&resource_metrics(b"cut")[..20], NOW_MS, &mut Written::default()).is_err());
 }
 
 #[test]

@@ -80,7 +80,7 @@ fn export(spans: Vec<Sent>) -> ExportTraceServiceRequest {
 }
 
 fn read(spans: Vec<Sent>) -> Judged<Span> {
-    decode(&export(spans).encode_to_vec(), times(), &mut Interner::default()).unwrap()
+    decode(&export(spans).encode_to_vec(), times(), &mut Interner::default(), 50).unwrap()
 }
 
 fn refusal(change: impl FnOnce(&mut Sent)) -> Reason {
@@ -165,12 +165,12 @@ fn invalid_utf8_harms_its_span_alone() {
     let mut bytes = export(vec![sent(), sent()]).encode_to_vec();
     let at = bytes.windows(9).position(|window| window == b"GET /cart").unwrap();
     bytes[at] = 0xff;
-    let judged = decode(&bytes, times(), &mut Interner::default()).unwrap();
+    let judged = decode(&bytes, times(), &mut Interner::default(), 50).unwrap();
     assert_eq!((judged.items.len(), judged.message().as_str()), (1, "1 refused (1 bad_utf8)"));
     // In what spans share it harms all of them.
     let at = bytes.windows(4).position(|window| window == b"cart").unwrap();
     bytes[at] = 0xff;
-    let judged = decode(&bytes, times(), &mut Interner::default()).unwrap();
+    let judged = decode(&bytes, times(), &mut Interner::default(), 50).unwrap();
     assert_eq!((judged.items.len(), judged.refused["bad_utf8"]), (0, 2));
 }
 
@@ -178,7 +178,7 @@ fn invalid_utf8_harms_its_span_alone() {
 fn a_resource_without_a_name_has_one_all_the_same() {
     let mut export = export(vec![sent()]);
     export.resource_spans[0].resource = None;
-    let judged = decode(&export.encode_to_vec(), times(), &mut Interner::default()).unwrap();
+    let judged = decode(&export.encode_to_vec(), times(), &mut Interner::default(), 50).unwrap();
     assert_eq!(&**judged.items[0].service(), "unknown_service");
 }
 
@@ -186,9 +186,9 @@ fn a_resource_without_a_name_has_one_all_the_same() {
 fn a_message_cut_anywhere_is_no_message_or_a_shorter_one() {
     let bytes = export(vec![sent(); 3]).encode_to_vec();
     for length in 1..bytes.len() {
-        assert!(decode(&bytes[..length], times(), &mut Interner::default()).is_err(), "cut at {length}");
+        assert!(decode(&bytes[..length], times(), &mut Interner::default(), 50).is_err(), "cut at {length}");
     }
-    assert_eq!(decode(&[], times(), &mut Interner::default()), Ok(Judged::default()));
+    assert_eq!(decode(&[], times(), &mut Interner::default(), 50), Ok(Judged::up_to(50)));
 }
 
 /// The same span by way of the generated types.
@@ -285,16 +285,16 @@ proptest! {
         let resource = &export.resource_spans[0];
         let scope = &resource.scope_spans[0];
         let expected: Vec<Span> = scope.spans.iter().map(|span| by_generated_types(resource, scope, span)).collect();
-        let judged = decode(&export.encode_to_vec(), times(), &mut Interner::default()).unwrap();
+        let judged = decode(&export.encode_to_vec(), times(), &mut Interner::default(), 50).unwrap();
         prop_assert_eq!(judged.items, expected);
     }
 
     #[test]
     fn no_bytes_panic(mut bytes in proptest::collection::vec(any::<u8>(), 0..60), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
-        let _ = decode(&bytes, times(), &mut Interner::default());
+        let _ = decode(&bytes, times(), &mut Interner::default(), 50);
         bytes = export(vec![sent()]).encode_to_vec();
         let place = at.index(bytes.len());
         bytes[place] = byte;
-        let _ = decode(&bytes, times(), &mut Interner::default());
+        let _ = decode(&bytes, times(), &mut Interner::default(), 50);
     }
 }
