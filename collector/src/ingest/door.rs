@@ -42,7 +42,7 @@ struct Inner {
     name: &'static str,
     limits: DoorLimits,
     requests: Arc<Semaphore>,
-    decoding: Semaphore,
+    decoding: Arc<Semaphore>,
     budget: Budget,
     rate: Rate,
     intake: Intake,
@@ -52,10 +52,15 @@ struct Inner {
 /// A request that has been let in. Dropped without [`Attempt::settle`], it counts as one item that broke off: so counts
 /// stay true when a client goes away in the middle.
 pub struct Attempt {
-    door: Door,
     signal: &'static str,
     is_settled: bool,
-    /// Bytes that this request holds in memory.
+    hold: Arc<Hold>,
+}
+
+/// What a request takes up in its door, given back when neither it nor a computation for it is left.
+struct Hold {
+    door: Door,
+    /// Bytes in memory.
     held: Held,
     _place: OwnedSemaphorePermit,
 }
@@ -67,7 +72,7 @@ impl Door {
         let inner = Inner {
             name,
             requests: Arc::new(Semaphore::new(limits.in_flight)),
-            decoding: Semaphore::new(cores),
+            decoding: Arc::new(Semaphore::new(cores)),
             budget: Budget::new(limits.bytes_in_flight),
             rate: Rate::new(limits.rate),
             limits,
@@ -109,7 +114,8 @@ impl Door {
             return Err(refusal);
         };
         self.inner.metrics.entered(self.inner.name);
-        Ok(Attempt { door: self.clone(), signal, is_settled: false, held: self.inner.budget.hold(), _place: place })
+        let hold = Hold { door: self.clone(), held: self.inner.budget.hold(), _place: place };
+        Ok(Attempt { signal, is_settled: false, hold: Arc::new(hold) })
     }
 
     /// Counts texts that were too long.
@@ -126,12 +132,16 @@ impl Door {
     }
 }
 
-/// Computes on the pool of blocking threads, for what would hold up everybody else on this one.
-///
-/// # Errors
-/// When the computation panicked.
-pub async fn elsewhere<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refusal> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| {
+/// Computes on the pool of blocking threads, for what would hold up everybody else on this one. What is held is held
+/// until the end, also when the client hangs up before it: nothing stops a computation.
+async fn elsewhere<T: Send + 'static>(hold: &Arc<Hold>, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refusal> {
+    let hold = Arc::clone(hold);
+    let working = tokio::task::spawn_blocking(move || {
+        let result = work();
+        drop(hold);
+        result
+    });
+    working.await.map_err(|error| {
         tracing::error!(%error, "a computation ended early");
         Refusal::internal("the request could not be read; the log knows why")
     })
@@ -140,7 +150,15 @@ pub async fn elsewhere<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'sta
 impl Attempt {
     #[must_use]
     pub fn door(&self) -> &Door {
-        &self.door
+        &self.hold.door
+    }
+
+    /// Computes for this request on the pool of blocking threads, for what would hold up everybody else on this one.
+    ///
+    /// # Errors
+    /// When the computation panicked.
+    pub async fn elsewhere<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refusal> {
+        elsewhere(&self.hold, work).await
     }
 
     #[must_use]
@@ -163,7 +181,7 @@ impl Attempt {
     /// # Errors
     /// When the body is too large, slow or broken.
     pub async fn receive(&mut self, body: axum::body::Body) -> Result<Bytes, Refusal> {
-        body::receive(body, self.door.inner.limits.body_bytes, &mut self.held).await
+        body::receive(body, self.door().inner.limits.body_bytes, &self.hold.held).await
     }
 
     /// Decompresses what was received.
@@ -171,8 +189,8 @@ impl Attempt {
     /// # Errors
     /// When too much comes out, or the bytes are not what they are said to be.
     pub async fn unpack(&mut self, encoding: Encoding, bytes: Bytes) -> Result<Bytes, Refusal> {
-        let inner = &self.door.inner;
-        body::unpack(encoding, bytes, inner.limits.decoded_bytes, &mut self.held, &inner.decoding).await
+        let inner = &self.door().inner;
+        body::unpack(encoding, bytes, inner.limits.decoded_bytes, &self.hold, &inner.decoding).await
     }
 
     /// Whether so many items may come in now.
@@ -180,7 +198,7 @@ impl Attempt {
     /// # Errors
     /// When one request has too many, or the door had too many in a short time.
     pub fn admit(&self, items: usize) -> Result<(), Refusal> {
-        let inner = &self.door.inner;
+        let inner = &self.door().inner;
         if items > inner.limits.items {
             return Err(Refusal::too_many_items(inner.limits.items));
         }
@@ -191,7 +209,7 @@ impl Attempt {
     #[must_use]
     pub fn refuse(mut self, refusal: Refusal) -> Refusal {
         self.is_settled = true;
-        self.door.count_refusal(self.signal, &refusal);
+        self.door().count_refusal(self.signal, &refusal);
         refusal
     }
 
@@ -200,9 +218,10 @@ impl Attempt {
     pub fn refuse_items(mut self, refusal: Refusal, items: usize) -> Refusal {
         self.is_settled = true;
         let mut counts = Counts::default();
-        counts.add(self.door.inner.name, self.signal, "received", items as u64);
-        counts.refuse(self.door.inner.name, self.signal, refusal.reason, items as u64);
-        self.door.inner.intake.note(&counts);
+        let door = &self.door().inner;
+        counts.add(door.name, self.signal, "received", items as u64);
+        counts.refuse(door.name, self.signal, refusal.reason, items as u64);
+        door.intake.note(&counts);
         refusal
     }
 
@@ -214,10 +233,15 @@ impl Attempt {
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        self.door.inner.metrics.left(self.door.inner.name);
         if !self.is_settled {
-            self.door.count_refusal(self.signal, &Refusal::broken_off("the client went away"));
+            self.door().count_refusal(self.signal, &Refusal::broken_off("the client went away"));
         }
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.door.inner.metrics.left(self.door.inner.name);
     }
 }
 

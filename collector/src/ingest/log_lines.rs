@@ -14,7 +14,7 @@ use axum::routing::post;
 use axum::{Json, Router};
 use serde_json::json;
 
-use super::door::{self, Attempt, Door, DoorSecurity, Encoding, Guard, Refusal, Times, require_token};
+use super::door::{Attempt, Door, DoorSecurity, Encoding, Guard, Refusal, Times, require_token};
 use crate::clock::now_ms;
 use crate::pipeline::LogRequest;
 use crate::query::params::Params;
@@ -65,7 +65,7 @@ impl LogLinesDoor {
 }
 
 fn say_no(refusal: &Refusal) -> Response {
-    (refusal.http_status(), format!("{refusal}\n")).into_response()
+    refusal.over_http(format!("{refusal}\n"))
 }
 
 async fn take(State(door): State<LogLinesDoor>, RawQuery(query): RawQuery, request: Request) -> Response {
@@ -88,9 +88,13 @@ async fn store(door: &LogLinesDoor, mut attempt: Attempt, params: &Params, reque
     if let Err(refusal) = attempt.admit(lines) {
         return Err(attempt.refuse_items(refusal, lines));
     }
-    attempt.settle();
     let (resource, times) = (resource(params), Times::new(now_ms(), door.kept));
-    let Read { request, received, refused } = door::elsewhere(move || read(&body, &resource, times)).await?;
+    let Read { request, received, refused } = match attempt.elsewhere(move || read(&body, &resource, times)).await {
+        Ok(read) => read,
+        Err(refusal) => return Err(attempt.refuse_items(refusal, lines)),
+    };
+    // From here on the intake counts.
+    attempt.settle();
     let stored = received - refused.len() as u64;
     door.door.intake().logs(request).await.map_err(Refusal::from)?;
     let status = if stored == 0 && received > 0 { StatusCode::BAD_REQUEST } else { StatusCode::OK };

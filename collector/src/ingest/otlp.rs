@@ -15,7 +15,7 @@ use std::time::Duration;
 use axum::Router;
 use bytes::Bytes;
 
-use super::door::{self, Attempt, Door, DoorLimits, DoorSecurity, Judged, Refusal, Times};
+use super::door::{Attempt, Door, DoorLimits, DoorSecurity, Judged, Refusal, Times};
 use super::intern::{Interner, Interners};
 use super::wire::WireError;
 use crate::clock::now_ms;
@@ -118,7 +118,7 @@ impl OtlpDoor {
     /// Counted in samples: a histogram is one for each bucket and two more.
     async fn take_metrics(&self, mut attempt: Attempt, message: Bytes) -> Result<Partial, Refusal> {
         let (bytes, delivery) = (message.len(), Delivery::new(self.door.name(), &message));
-        let push = match self.read_metrics(message).await {
+        let push = match self.read_metrics(&attempt, message).await {
             Ok(push) => push,
             Err(refusal) => return Err(attempt.refuse(refusal)),
         };
@@ -135,7 +135,7 @@ impl OtlpDoor {
         Ok(Partial { rejected: refused.refused_count().cast_signed(), message: refused.message() })
     }
 
-    async fn read_metrics(&self, message: Bytes) -> Result<SamplePush, Refusal> {
+    async fn read_metrics(&self, attempt: &Attempt, message: Bytes) -> Result<SamplePush, Refusal> {
         let index = self.store.series_index().await.map_err(|error| {
             tracing::debug!(error = &error as &dyn std::error::Error, "the dictionary of series cannot be read");
             Refusal::unavailable("the database does not answer; try again")
@@ -145,7 +145,7 @@ impl OtlpDoor {
         let mut push = SamplePush::up_to(self.door.limits().items, index, check);
         let is_small = message.len() <= INLINE_BYTES_MAX;
         let decode = move || metrics::decode(&message, times.now_ns / 1_000_000, &mut push).map(|()| push);
-        let decoded = if is_small { decode() } else { door::elsewhere(decode).await? };
+        let decoded = if is_small { decode() } else { attempt.elsewhere(decode).await? };
         decoded.map_err(|error| Refusal::undecodable(format!("expected an export of OTLP: {error}")))
     }
 }
@@ -171,7 +171,7 @@ impl<T: Send + 'static> Taken<T> {
         let delivery = Delivery::new(door, &message);
         let interners = Arc::clone(&otlp.interners);
         let decode = move || interners.with(|interner| decode(&message, interner, items_max));
-        let decoded = if length <= INLINE_BYTES_MAX { Ok(decode()) } else { door::elsewhere(decode).await };
+        let decoded = if length <= INLINE_BYTES_MAX { Ok(decode()) } else { attempt.elsewhere(decode).await };
         let undecodable = |error| Refusal::undecodable(format!("expected an export of OTLP: {error}"));
         let judged = match decoded.and_then(|decoded| decoded.map_err(undecodable)) {
             Ok(judged) => judged,

@@ -10,7 +10,6 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::from_fn_with_state;
-use axum::response::IntoResponse;
 use axum::routing::post;
 
 use super::door::{Door, DoorLimits, DoorSecurity, Guard, Refusal, require_token};
@@ -39,7 +38,7 @@ impl RemoteWriteDoor {
 
     /// On a port that has no login but what guards its door.
     pub fn guarded(&self, security: DoorSecurity) -> Router {
-        let answer = |_: &Request, refusal: Refusal| (refusal.http_status(), format!("{refusal}\n")).into_response();
+        let answer = |_: &Request, refusal: Refusal| refusal.over_http(format!("{refusal}\n"));
         let guard = Guard { security, door: self.door.clone(), signal: receive::SIGNAL, answer };
         self.routes().layer(from_fn_with_state(guard, require_token))
     }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -68,33 +68,31 @@ impl ZipkinDoor {
     }
 }
 
-/// An answer in Zipkin's manner: a status, one line of text, and the seconds after which to try again.
-struct Refused(StatusCode, String, Option<u64>);
+/// An answer in Zipkin's manner: a status and one line of text.
+struct Refused(Response);
+
+impl Refused {
+    fn new(status: StatusCode, text: impl Into<String>) -> Self {
+        Self((status, text.into()).into_response())
+    }
+}
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let Self(status, text, retry_after_s) = self;
-        let mut response = (status, text).into_response();
-        if let Some(seconds) = retry_after_s {
-            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
-        }
-        if status == StatusCode::UNAUTHORIZED {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        response
+        self.0
     }
 }
 
 impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Self {
-        Self(refusal.http_status(), refusal.message.clone(), refusal.retry_after_s())
+        Self(refusal.over_http(refusal.message.clone()))
     }
 }
 
 impl From<StoreError> for Refused {
     fn from(error: StoreError) -> Self {
         tracing::warn!(error = &error as &dyn std::error::Error, "a query of spans failed");
-        Self(StatusCode::INTERNAL_SERVER_ERROR, error.to_string(), None)
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
     }
 }
 

@@ -1,6 +1,7 @@
 //! Reads a body to its end and takes its compression away, never past the limit: a bomb costs what the limit allows.
 
 use std::io::Read;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::HeaderMap;
@@ -9,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use tokio::sync::Semaphore;
 
-use super::{Held, Kind, Refusal};
+use super::{Held, Hold, Kind, Refusal};
 
 /// A body must have arrived by then: it holds one of the few places of the door.
 pub const BODY_TIME_MAX: Duration = Duration::from_secs(20);
@@ -63,7 +64,7 @@ impl Encoding {
 }
 
 /// Reads the whole body in time, holding its bytes in the door's budget.
-pub(super) async fn receive(body: axum::body::Body, limit: usize, held: &mut Held) -> Result<Bytes, Refusal> {
+pub(super) async fn receive(body: axum::body::Body, limit: usize, held: &Held) -> Result<Bytes, Refusal> {
     let collected = tokio::time::timeout(BODY_TIME_MAX, collect(body, limit, held));
     collected.await.map_err(|_| Refusal::slow_body(BODY_TIME_MAX))?
 }
@@ -73,20 +74,26 @@ pub(super) async fn unpack(
     encoding: Encoding,
     bytes: Bytes,
     limit: usize,
-    held: &mut Held,
-    decoding: &Semaphore,
+    hold: &Arc<Hold>,
+    decoding: &Arc<Semaphore>,
 ) -> Result<Bytes, Refusal> {
     let sent = bytes.len();
     if encoding == Encoding::Identity {
         return decode_body(encoding, &bytes, limit);
     }
-    let decoded = unpack_somewhere(encoding, bytes, limit, decoding).await?;
+    let decoded = unpack_somewhere(encoding, bytes, limit, hold, decoding).await?;
     // The compressed bytes are gone.
-    held.shrink(sent);
-    if held.grow(decoded.len()) { Ok(decoded) } else { Err(too_much_at_once()) }
+    hold.held.shrink(sent);
+    if hold.held.grow(decoded.len()) { Ok(decoded) } else { Err(too_much_at_once()) }
 }
 
-async fn unpack_somewhere(encoding: Encoding, bytes: Bytes, limit: usize, decoding: &Semaphore) -> Result<Bytes, Refusal> {
+async fn unpack_somewhere(
+    encoding: Encoding,
+    bytes: Bytes,
+    limit: usize,
+    hold: &Arc<Hold>,
+    decoding: &Arc<Semaphore>,
+) -> Result<Bytes, Refusal> {
     let inline = limit.min(INLINE_BYTES_MAX);
     if bytes.len() <= inline {
         match decode_body(encoding, &bytes, inline) {
@@ -95,11 +102,17 @@ async fn unpack_somewhere(encoding: Encoding, bytes: Bytes, limit: usize, decodi
         }
     }
     // As many at a time as there are cores: each may fill its limit before the budget is asked.
-    let _turn = decoding.acquire().await.map_err(|_| Refusal::unavailable("the collector is shutting down"))?;
-    super::elsewhere(move || decode_body(encoding, &bytes, limit)).await?
+    let turn = Arc::clone(decoding).acquire_owned().await;
+    let turn = turn.map_err(|_| Refusal::unavailable("the collector is shutting down"))?;
+    let decode = move || {
+        let decoded = decode_body(encoding, &bytes, limit);
+        drop(turn);
+        decoded
+    };
+    super::elsewhere(hold, decode).await?
 }
 
-async fn collect(mut body: axum::body::Body, limit: usize, held: &mut Held) -> Result<Bytes, Refusal> {
+async fn collect(mut body: axum::body::Body, limit: usize, held: &Held) -> Result<Bytes, Refusal> {
     let mut first: Option<Bytes> = None;
     let mut more = BytesMut::new();
     let mut length = 0;

@@ -13,7 +13,7 @@ pub struct Budget {
 #[derive(Debug)]
 pub struct Held {
     left: Arc<AtomicUsize>,
-    bytes: usize,
+    bytes: AtomicUsize,
 }
 
 impl Budget {
@@ -24,7 +24,7 @@ impl Budget {
 
     #[must_use]
     pub fn hold(&self) -> Held {
-        Held { left: Arc::clone(&self.left), bytes: 0 }
+        Held { left: Arc::clone(&self.left), bytes: AtomicUsize::new(0) }
     }
 
     #[must_use]
@@ -35,25 +35,25 @@ impl Budget {
 
 impl Held {
     /// Takes more, unless there is less left.
-    pub fn grow(&mut self, bytes: usize) -> bool {
+    pub fn grow(&self, bytes: usize) -> bool {
         let taken = self.left.try_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes));
         if taken.is_ok() {
-            self.bytes += bytes;
+            self.bytes.fetch_add(bytes, Ordering::Relaxed);
         }
         taken.is_ok()
     }
 
     /// Gives some back.
-    pub fn shrink(&mut self, bytes: usize) {
-        let bytes = bytes.min(self.bytes);
-        self.bytes -= bytes;
+    pub fn shrink(&self, bytes: usize) {
+        let bytes = bytes.min(self.bytes.load(Ordering::Relaxed));
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
         self.left.fetch_add(bytes, Ordering::Relaxed);
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.left.fetch_add(self.bytes, Ordering::Relaxed);
+        self.left.fetch_add(*self.bytes.get_mut(), Ordering::Relaxed);
     }
 }
 
@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn what_is_held_comes_back() {
         let budget = Budget::new(10);
-        let (mut first, mut second) = (budget.hold(), budget.hold());
+        let (first, second) = (budget.hold(), budget.hold());
         assert!(first.grow(6) && !second.grow(5) && second.grow(4));
         assert_eq!(budget.left(), 0);
         first.shrink(2);

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use prost::Message;
 use prost_types::Any;
 use tonic::{Code, Status};
@@ -174,6 +175,18 @@ impl Refusal {
         self.retry_after.map(|wait| wait.as_secs_f64().ceil().max(1.0) as u64)
     }
 
+    /// An answer over HTTP with this body, and with the headers that tell when to try again and what proves who one is.
+    pub fn over_http(&self, body: impl IntoResponse) -> Response {
+        let mut response = (self.http_status(), body).into_response();
+        if let Some(seconds) = self.retry_after_s() {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        if self.kind == Kind::Unauthenticated {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+
     #[must_use]
     pub fn rpc_status(&self) -> RpcStatus {
         RpcStatus { code: self.grpc_code() as i32, message: self.message.clone(), details: self.details() }
@@ -226,6 +239,8 @@ mod tests {
     fn what_may_be_tried_again_says_when() {
         let refusal = Refusal::rate_limited(Duration::from_millis(2500));
         assert_eq!((refusal.http_status().as_u16(), refusal.retry_after_s()), (429, Some(3)));
+        let response = refusal.over_http("wait");
+        assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (429, &HeaderValue::from(3)));
         let status = Status::from(refusal);
         assert_eq!(status.code(), Code::ResourceExhausted);
         let details = RpcStatus::decode(status.details()).unwrap().details;
@@ -239,5 +254,7 @@ mod tests {
         let status = Status::from(Refusal::body_too_large(5));
         assert_eq!((status.code(), status.details().len()), (Code::ResourceExhausted, 0));
         assert_eq!(Refusal::undecodable("x").retry_after_s(), None);
+        assert!(!Refusal::undecodable("x").over_http("no").headers().contains_key("retry-after"));
+        assert_eq!(Refusal::unauthenticated().over_http("no").headers()["www-authenticate"], "Bearer");
     }
 }

@@ -1,8 +1,10 @@
 //! A door's limits, and counts that add up whatever a client does.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
@@ -78,6 +80,26 @@ async fn bodies_share_a_budget() {
     for attempt in [&mut second, &mut third, &mut fourth] {
         attempt.settle();
     }
+}
+
+#[tokio::test]
+async fn what_is_computed_for_a_client_that_hung_up_keeps_its_place_until_it_ends() {
+    let place = Place::with(DoorLimits { in_flight: 1, bytes_in_flight: 1000, ..DoorLimits::default() }).await;
+    let mut attempt = place.door.attempt("spans").unwrap();
+    attempt.read(Encoding::Identity, body(&[7; 600])).await.unwrap();
+    let (end, ended) = std::sync::mpsc::channel::<()>();
+    let computing = async move { attempt.elsewhere(move || ended.recv()).await.map(drop) };
+    assert!(computing.now_or_never().is_none(), "it waits, and then the client hangs up");
+    assert_eq!((place.door.places(), place.door.inner.budget.left()), (0, 400));
+    assert_eq!(place.door.attempt("spans").err().unwrap().reason, "busy");
+    drop(end);
+    let ending = async {
+        while place.door.places() == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), ending).await.unwrap();
+    assert_eq!(place.door.inner.budget.left(), 1000);
 }
 
 #[tokio::test]

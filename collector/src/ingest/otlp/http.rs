@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
@@ -11,7 +11,7 @@ use prost::Message;
 use serde_json::json;
 
 use super::{INLINE_BYTES_MAX, OtlpDoor, Partial, Signal, json};
-use crate::ingest::door::{self, Attempt, Encoding, Refusal, require_token};
+use crate::ingest::door::{Attempt, Encoding, Refusal, require_token};
 
 /// How a request is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +71,7 @@ async fn read(attempt: &mut Attempt, signal: Signal, format: Option<Format>, req
     match format {
         Format::Protobuf => Ok(bytes),
         Format::Json if bytes.len() <= INLINE_BYTES_MAX => json::to_protobuf(signal, &bytes),
-        Format::Json => door::elsewhere(move || json::to_protobuf(signal, &bytes)).await?,
+        Format::Json => attempt.elsewhere(move || json::to_protobuf(signal, &bytes)).await?,
     }
 }
 
@@ -114,14 +114,7 @@ fn say_no(refusal: &Refusal, format: Format) -> Response {
         Format::Protobuf => status.encode_to_vec(),
         Format::Json => json!({"code": status.code, "message": status.message}).to_string().into_bytes(),
     };
-    let mut response = (refusal.http_status(), [(header::CONTENT_TYPE, format.media())], body).into_response();
-    if let Some(seconds) = refusal.retry_after_s() {
-        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
-    }
-    if refusal.http_status() == StatusCode::UNAUTHORIZED {
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
-    }
-    response
+    refusal.over_http(([(header::CONTENT_TYPE, format.media())], body))
 }
 
 fn refuse(request: &Request, refusal: Refusal) -> Response {

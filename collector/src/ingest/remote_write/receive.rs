@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::RemoteWriteDoor;
 use super::decode::{Version, decode};
 use crate::clock::now_ms;
-use crate::ingest::door::{self, Attempt, Encoding, Refusal, Times};
+use crate::ingest::door::{Attempt, Encoding, Refusal, Times};
 use crate::pipeline::{SampleAnswer, SamplePush, SampleRequest};
 use crate::store::Delivery;
 
@@ -83,7 +83,7 @@ async fn take(door: &RemoteWriteDoor, mut attempt: Attempt, version: Version, bo
     let times = Times::new(now_ms(), door.kept);
     let check = Arc::new(move |t_ms: i64| times.check(t_ms.saturating_mul(1_000_000)));
     let push = SamplePush::up_to(door.door.limits().items, index, check);
-    let decoded = door::elsewhere(move || decode(version, &body, push)).await;
+    let decoded = attempt.elsewhere(move || decode(version, &body, push)).await;
     let push = match decoded.and_then(|decoded| decoded) {
         Ok(push) => push,
         Err(refusal) => return Err(attempt.refuse(refusal)),
@@ -115,10 +115,7 @@ fn answered(version: Version, answer: &SampleAnswer) -> Response {
 }
 
 fn refused(version: Version, refusal: &Refusal) -> Response {
-    let mut response = (refusal.http_status(), format!("{refusal}\n")).into_response();
-    if let Some(seconds) = refusal.retry_after_s() {
-        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
-    }
+    let mut response = refusal.over_http(format!("{refusal}\n"));
     tell_written(version, &mut response, 0);
     response
 }

@@ -36,8 +36,12 @@ pub(super) struct TraceParameters {
     limit: Option<usize>,
 }
 
-pub(super) async fn health() -> Json<serde_json::Value> {
-    Json(serde_json::json!({"status": "UP"}))
+pub(super) async fn health(State(door): State<ZipkinDoor>) -> (StatusCode, Json<serde_json::Value>) {
+    let (status, word) = match door.store.takes_writes() {
+        true => (StatusCode::OK, "UP"),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "DOWN"),
+    };
+    (status, Json(serde_json::json!({"status": word})))
 }
 
 pub(super) async fn services(State(door): State<ZipkinDoor>) -> Result<Json<Vec<String>>, Refused> {

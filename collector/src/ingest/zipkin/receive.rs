@@ -12,7 +12,7 @@ use super::json::{self, V2};
 use super::v1::V1;
 use super::{Refused, ZipkinDoor, proto};
 use crate::clock::now_ms;
-use crate::ingest::door::{self, Attempt, Encoding, Judged, Refusal, Times};
+use crate::ingest::door::{Attempt, Encoding, Judged, Refusal, Times};
 use crate::pipeline::SpanRequest;
 use crate::store::{Delivery, Span};
 
@@ -67,7 +67,7 @@ async fn read(attempt: &mut Attempt, json: Format, request: Request) -> Result<(
 
 async fn take(door: &ZipkinDoor, mut attempt: Attempt, format: Format, body: Bytes) -> Result<StatusCode, Refused> {
     let (length, delivery) = (body.len(), Delivery::new(door.door.name(), &body));
-    let judged = match decode_body(door, format, body).await {
+    let judged = match decode_body(door, &attempt, format, body).await {
         Ok(judged) => judged,
         Err(refusal) => return Err(attempt.refuse(refusal).into()),
     };
@@ -89,12 +89,12 @@ async fn take(door: &ZipkinDoor, mut attempt: Attempt, format: Format, body: Byt
     }
 }
 
-async fn decode_body(door: &ZipkinDoor, format: Format, body: Bytes) -> Result<Judged<Span>, Refusal> {
+async fn decode_body(door: &ZipkinDoor, attempt: &Attempt, format: Format, body: Bytes) -> Result<Judged<Span>, Refusal> {
     let (interners, times) = (Arc::clone(&door.interners), Times::new(now_ms(), door.kept));
     let items_max = door.door.limits().items;
     let is_small = body.len() <= INLINE_BYTES_MAX;
     let decode = move || interners.with(|interner| decode(format, &body, Judge::new(interner, times, items_max)));
-    if is_small { decode() } else { door::elsewhere(decode).await? }
+    if is_small { decode() } else { attempt.elsewhere(decode).await? }
 }
 
 fn decode(format: Format, body: &[u8], mut judge: Judge<'_>) -> Result<Judged<Span>, Refusal> {

@@ -164,6 +164,16 @@ fn a_v1_span_of_one_side_keeps_its_times() {
 }
 
 #[test]
+fn a_v1_consumer_begins_on_the_wire_and_ends_with_its_message() {
+    let at = |offset: i64, value: &str| json!({"timestamp": NOW_US + offset, "value": value, "endpoint": endpoint("back")});
+    let read = |annotations: Value| v1(&json!([{"traceId": "1", "id": "2", "annotations": annotations}])).items.remove(0);
+    let told = |span: &Span| (span.kind, span.start_us() - NOW_US, span.duration_us());
+    assert_eq!(told(&read(json!([at(-30, "wr"), at(-10, "mr")]))), (SpanKind::Consumer, -30, 20));
+    assert_eq!(told(&read(json!([at(-10, "mr")]))), (SpanKind::Consumer, -10, 0));
+    assert_eq!(told(&read(json!([at(-30, "ms"), at(-10, "ws")]))), (SpanKind::Producer, -30, 20));
+}
+
+#[test]
 fn a_v1_span_of_no_side_is_local_work() {
     let local = json!({"traceId": "1", "id": "2", "name": "compute", "timestamp": NOW_US, "duration": 5,
         "binaryAnnotations": [{"key": "lc", "value": "", "endpoint": endpoint("back")}, {"key": "x", "value": "y", "endpoint": endpoint("back")}]});

@@ -1,7 +1,7 @@
 //! Zipkin v1 JSON: spans of the time when one of them could hold both sides of a call.
 //!
 //! What a side did is told by annotations: `cs` and `cr` when the client sent and received, `sr` and `ss` when the server
-//! did, `ms` and `mr` for messages. They become the kind, start and duration of one v2 span for each side.
+//! did, `ms` and `ws` when a producer began and ended, `wr` and `mr` when a consumer did. They become the kind, start and duration of one v2 span for each side.
 
 use serde::Deserialize;
 
@@ -63,7 +63,7 @@ const SIDES: [Side; 4] = [
     Side { kind: SpanKind::Client, begin: "cs", end: "cr", remote: "sa" },
     Side { kind: SpanKind::Server, begin: "sr", end: "ss", remote: "ca" },
     Side { kind: SpanKind::Producer, begin: "ms", end: "ws", remote: "ma" },
-    Side { kind: SpanKind::Consumer, begin: "mr", end: "wr", remote: "ma" },
+    Side { kind: SpanKind::Consumer, begin: "wr", end: "mr", remote: "ma" },
 ];
 
 /// Tag of the component that did the work; its endpoint is where.
@@ -133,7 +133,8 @@ impl<'a> V1Span<'a> {
             kind: side.kind,
             // A server that did not begin the span left its times out.
             shared: side.kind == SpanKind::Server && start_us.is_none(),
-            start_us: start_us.or(begin.map(|begin| begin.timestamp)),
+            // What is told of the end alone is nearer than now.
+            start_us: start_us.or(begin.or(end).map(|at| at.timestamp)),
             duration_us: self.duration.filter(|_| is_own).unwrap_or(measured),
             local: place.map(JsonEndpoint::draft).unwrap_or_default(),
             remote: self.address(side.remote),
