@@ -28,9 +28,11 @@ pub enum PageError {
 
 /// What is remembered of a series between two scrapes.
 struct Entry {
-    /// Bytes that its text shares with the line before it, and those that follow.
+    /// Bytes that its text shares with the line of the entry before it, and those that follow.
     shared: u32,
     suffix: Box<[u8]>,
+    /// Whose line that was.
+    before: u32,
     /// The line that followed last time.
     next: u32,
     /// The first and the last scrape that had it.
@@ -54,9 +56,9 @@ impl Entry {
 #[derive(Debug, Default)]
 pub struct Page {
     pub observation: Observation,
-    /// Samples of the time of the scrape by the id of their series, the ends of series included.
+    /// Samples of the time of the scrape by the id of their series, the ends of series included; each has one.
     pub values: Vec<(i64, f64)>,
-    /// Samples of their own times.
+    /// Samples of their own times, by the id of their series and by time.
     pub timed: Vec<(Arc<Series>, i64, f64)>,
     /// Lines that should be samples.
     pub received: u64,
@@ -72,6 +74,20 @@ pub struct Page {
 impl Page {
     fn refuse(&mut self, reason: SampleRefusal) {
         *self.refused.entry(reason).or_default() += 1;
+    }
+
+    /// By series and time. Two texts may be one series: of its samples of one time the first counts.
+    fn in_order(&mut self) {
+        let before = self.values.len() + self.timed.len();
+        self.values.sort_by_key(|(id, _)| *id);
+        self.values.dedup_by_key(|(id, _)| *id);
+        self.timed.sort_by_key(|(series, t_ms, _)| (series.id, *t_ms));
+        self.timed.dedup_by_key(|(series, t_ms, _)| (series.id, *t_ms));
+        let duplicates = (before - self.values.len() - self.timed.len()) as u64;
+        if duplicates > 0 {
+            self.kept -= duplicates;
+            *self.refused.entry(SampleRefusal::Duplicate).or_default() += duplicates;
+        }
     }
 
     /// Samples that could be read.
@@ -114,7 +130,7 @@ impl PageReader {
             };
             page.received += 1;
             let next = if last == NONE { self.first } else { self.entry(last).map_or(NONE, |entry| entry.next) };
-            let known = self.known(next, line, last_line, format);
+            let known = self.known(next, last, line, last_line, format);
             let found = match known {
                 Some(tail) => Ok((next, tail)),
                 None => self.find(line, last_line, last, format, naming, room, &mut page)?,
@@ -180,8 +196,9 @@ impl PageReader {
     }
 
     /// What follows the series, if the line is of this entry.
-    fn known<'t>(&self, place: u32, line: &'t str, last_line: &str, format: Format) -> Option<Tail<'t>> {
-        let entry = self.entry(place)?;
+    fn known<'t>(&self, place: u32, last: u32, line: &'t str, last_line: &str, format: Format) -> Option<Tail<'t>> {
+        // Behind another line than when it was last read, it shares something else.
+        let entry = self.entry(place).filter(|entry| entry.before == last)?;
         let (bytes, last, shared) = (line.as_bytes(), last_line.as_bytes(), entry.shared as usize);
         let rest = bytes.get(entry.length()..)?;
         let is_it = rest.first().is_some_and(|byte| [b' ', b'\t'].contains(byte))
@@ -243,10 +260,11 @@ impl PageReader {
                 entry.place = again;
             }
             entry.role = role;
-            let (bytes, last) = (sample.series.as_bytes(), last_line.as_bytes());
-            let shared = bytes.iter().zip(last).take_while(|(a, b)| a == b).count();
+            let bytes = sample.series.as_bytes();
+            let shared = bytes.iter().zip(last_line.as_bytes()).take_while(|(a, b)| a == b).count();
             entry.shared = shared as u32;
             entry.suffix = bytes[shared..].into();
+            entry.before = last;
         }
         match self.entries.get_mut(last as usize).and_then(Option::as_mut) {
             Some(before) => before.next = place,
@@ -265,6 +283,7 @@ impl PageReader {
         let entry = Some(Entry {
             shared: 0,
             suffix: Box::default(),
+            before: NONE,
             next: NONE,
             born: self.scrape,
             scrape: 0,
@@ -334,15 +353,7 @@ impl PageReader {
 
     fn finish(&mut self, page: &mut Page) {
         page.observation.series = self.edges.finish();
-        page.values.sort_by_key(|(id, _)| *id);
-        let before = page.values.len();
-        // Two texts may be one series.
-        page.values.dedup_by_key(|(id, _)| *id);
-        let duplicates = (before - page.values.len()) as u64;
-        if duplicates > 0 {
-            page.kept -= duplicates;
-            *page.refused.entry(SampleRefusal::Duplicate).or_default() += duplicates;
-        }
+        page.in_order();
         if !self.ended.is_empty() {
             // A series that is told under another text has not ended.
             let values = &page.values;

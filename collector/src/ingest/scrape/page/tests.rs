@@ -85,6 +85,28 @@ fn ends_are_told_until_they_are_stored() {
 }
 
 #[test]
+fn a_line_is_not_taken_for_one_that_followed_another() {
+    let (mut reader, naming) = (PageReader::default(), naming(job()));
+    read(&mut reader, &naming, "aa{x=\"1\"} 1\nbb{x=\"2\"} 2\n");
+    read(&mut reader, &naming, "bb{x=\"1\"} 3\nbb{x=\"2\"} 4\naa{x=\"1\"} 5\n");
+    // Shares with the line before it what `bb{x="2"}` shared with the one before that.
+    let page = read(&mut reader, &naming, "aa{x=\"1\"} 6\naa{x=\"2\"} 7\n");
+    let expected = ["__name__=aa x=1 6", "__name__=aa x=2 7", "__name__=bb x=1 stale", "__name__=bb x=2 stale"];
+    assert_eq!(shown(&page, &naming), expected);
+}
+
+#[test]
+fn of_two_texts_of_one_series_and_time_one_is_kept() {
+    let rule = RelabelConfig { action: Some("labeldrop".to_owned()), regex: Some("id".to_owned()), ..RelabelConfig::default() };
+    let rules = RelabelRules::new(vec![RelabelRule::new(rule).unwrap()]);
+    let naming = naming(ScrapeJob { metric_relabel: rules, ..job() });
+    let text = format!("a{{id=\"1\"}} 1 {}\na{{id=\"2\"}} 2 {}\na{{id=\"3\"}} 3 {}\n", T - 5, T - 5, T - 9);
+    let page = read(&mut PageReader::default(), &naming, &text);
+    assert_eq!(page.timed.iter().map(|(_, t_ms, value)| (*t_ms, *value)).collect::<Vec<_>>(), [(T - 9, 3.0), (T - 5, 1.0)]);
+    assert_eq!(page.refused, BTreeMap::from([(SampleRefusal::Duplicate, 1)]));
+}
+
+#[test]
 fn labels_of_sample_and_target_meet() {
     let text = "a{job=\"own\",exported_job=\"x\",instance=\"\"} 1\n";
     let plain = naming(job());
