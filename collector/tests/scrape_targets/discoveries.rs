@@ -114,6 +114,41 @@ async fn a_collector_scrapes_what_its_configuration_says() {
     collector.shutdown().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn targets_that_never_answer_keep_nobody_waiting() {
+    let (place, folder) = (Place::sqlite(), tempfile::tempdir().unwrap());
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = silent.local_addr().unwrap();
+    let held = Arc::new(Mutex::new(Vec::new()));
+    tokio::spawn({
+        let held = held.clone();
+        async move {
+            while let Ok((stream, _)) = silent.accept().await {
+                held.lock().push(stream);
+            }
+        }
+    });
+    let group = |number: usize| format!(r#"{{"targets":["{address}"],"labels":{{"__metrics_path__":"/{number}"}}}}"#);
+    let mut groups: Vec<String> = (0..100).map(group).collect();
+    let told = Arc::new(Mutex::new(Some(format!("[{}]", groups.join(",")))));
+    let url = server(told.clone(), Arc::default()).await;
+    let config = format!(
+        "scrape_configs:\n- job_name: told\n  scrape_interval: 10m\n  scrape_timeout: 10m\n  http_sd_configs:\n\
+         \x20 - {{url: '{url}', refresh_interval: 100ms}}\n"
+    );
+    let path = folder.path().join("prometheus.yml");
+    std::fs::write(&path, config).unwrap();
+    let collector = Collector::start(Settings { scrape_config: Some(path), ..settings(&place) }).await.unwrap();
+    eventually("all are asked", || async { held.lock().len() >= 100 }).await;
+    let proxy = CountingProxy::start(0).await;
+    proxy.count("cart", 5);
+    groups.push(format!(r#"{{"targets":["{}"],"labels":{{"__metrics_path__":"/stats/prometheus"}}}}"#, proxy.address));
+    *told.lock() = Some(format!("[{}]", groups.join(",")));
+    eventually("the one that answers is stored", || async { stored(&collector, "cart").await == 5 }).await;
+    // Nor does the end wait for their ten minutes.
+    tokio::time::timeout(std::time::Duration::from_secs(120), collector.shutdown()).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_collector_with_a_wrong_configuration_says_where_and_does_not_start() {
     let (place, folder) = (Place::sqlite(), tempfile::tempdir().unwrap());

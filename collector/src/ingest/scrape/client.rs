@@ -101,13 +101,7 @@ impl HttpClient {
 
     /// The text at a URL, whole and unzipped, within a time and a size.
     pub async fn text(&self, url: &str, headers: HeaderMap, limit: usize, timeout: Duration) -> Result<Answer, FetchError> {
-        let fetch = async {
-            let response = self.get(url, headers).await?;
-            if response.status() != StatusCode::OK {
-                return Err(FetchError::Status(response.status()));
-            }
-            read(response, limit).await
-        };
+        let fetch = async { read(self.open(url, headers).await?, limit).await };
         tokio::time::timeout(timeout, fetch).await.unwrap_or(Err(FetchError::Timeout(timeout)))
     }
 
@@ -137,6 +131,12 @@ impl HttpClient {
     }
 
     /// The answer at a URL, whatever its status, its body not read yet.
+    /// The answer at a URL, its body not read yet.
+    pub async fn open(&self, url: &str, headers: HeaderMap) -> Result<Response<Incoming>, FetchError> {
+        let response = self.get(url, headers).await?;
+        if response.status() == StatusCode::OK { Ok(response) } else { Err(FetchError::Status(response.status())) }
+    }
+
     pub async fn get(&self, url: &str, headers: HeaderMap) -> Result<Response<Incoming>, FetchError> {
         let no_url = || FetchError::Url(url.to_owned());
         let mut at: Uri = url.parse().map_err(|_| no_url())?;
@@ -177,7 +177,8 @@ fn redirected(from: &Uri, response: &Response<Incoming>) -> Option<Uri> {
     Uri::from_parts(parts).ok()
 }
 
-async fn read(response: Response<Incoming>, limit: usize) -> Result<Answer, FetchError> {
+/// The body of an answer as text, whole and unzipped.
+pub async fn read(response: Response<Incoming>, limit: usize) -> Result<Answer, FetchError> {
     let name = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
     let (encoding, content_type) = (name(header::CONTENT_ENCODING), name(header::CONTENT_TYPE));
     let body = Limited::new(response.into_body(), limit).collect().await;

@@ -25,8 +25,11 @@ use crate::store::{Store, StoreError};
 
 /// Targets of one collector.
 pub const TARGETS_MAX: usize = 5_000;
-/// Scrapes that run at the same time; each holds one body.
-const SCRAPES_MAX: usize = 64;
+/// Scrapes that run at the same time. Most of them wait for somebody: targets that never answer must not keep the others
+/// waiting.
+const SCRAPES_MAX: usize = 1_024;
+/// Answers that are read and stored at the same time; each is held as a whole.
+const BODIES_MAX: usize = 64;
 /// Time for the last scrape of a target that leaves; it may be gone already.
 const LAST_SCRAPE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -73,6 +76,7 @@ impl Scheduler {
             clock,
             fence,
             forwarder,
+            bodies: Semaphore::new(BODIES_MAX),
             store_created_at_ms,
             collector_started_at_ms,
         });
@@ -243,7 +247,16 @@ async fn follow_target(
             biased;
             () = moved.cancelled() => return,
             () = until(&shared.clock, next_ms), if is_awake => {
-                answers = scrape(&mut task, &shared, &slots, schedule, next_ms).await;
+                tokio::select! {
+                    is_up = scrape(&mut task, &shared, &slots, schedule, next_ms) => answers = is_up,
+                    // It has been long enough.
+                    () = overdue(targets.clone()) => {
+                        if !moved.is_cancelled() {
+                            shared.statuses.forget(&task.target.key);
+                        }
+                        return;
+                    }
+                }
                 next_ms = schedule.after(shared.clock.now_ms().max(next_ms));
             }
             news = targets.changed() => {
@@ -260,6 +273,12 @@ async fn follow_target(
     let now_ms = shared.clock.now_ms();
     let _ = tokio::time::timeout(LAST_SCRAPE_TIMEOUT, scrape(&mut task, &shared, &slots, schedule, now_ms)).await;
     shared.statuses.forget(&task.target.key);
+}
+
+/// Waits until the target's sender is gone, and for as long as a last scrape may take.
+async fn overdue(mut targets: watch::Receiver<ScrapeTarget>) {
+    let _ = targets.wait_for(|_| false).await;
+    tokio::time::sleep(LAST_SCRAPE_TIMEOUT).await;
 }
 
 /// Waits by the clock that dates scrapes.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use sidelight_api::proxy::Scrape;
+use tokio::sync::Semaphore;
 use tracing::{debug, info, warn};
 
 use super::client::{Answer, FetchError};
@@ -39,6 +40,8 @@ pub struct Shared {
     pub fence: Fence,
     /// Where samples are sent on.
     pub forwarder: Option<Forwarder>,
+    /// Slots for answers that are held.
+    pub bodies: Semaphore,
     pub store_created_at_ms: i64,
     pub collector_started_at_ms: i64,
 }
@@ -122,8 +125,8 @@ impl TargetTask {
     async fn scrape_once(&mut self, shared: &Shared, at: Moment) -> Result<u64, ScrapeError> {
         let started = Instant::now();
         let (naming, reports) = self.naming(shared).await?;
-        let answer = match fetch(&self.target).await {
-            Ok(answer) => answer,
+        let (answer, _body) = match fetch(&self.target, &shared.bodies).await {
+            Ok(fetched) => fetched,
             Err(error) => {
                 self.failed(shared, at, &naming, &reports, started).await;
                 return Err(error.into());
