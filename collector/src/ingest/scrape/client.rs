@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderValue};
+use http::uri::Scheme;
 use http::{Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
@@ -130,27 +131,26 @@ impl HttpClient {
         tokio::time::timeout(timeout, send).await.unwrap_or(Err(FetchError::Timeout(timeout)))
     }
 
-    /// The answer at a URL, whatever its status, its body not read yet.
     /// The answer at a URL, its body not read yet.
     pub async fn open(&self, url: &str, headers: HeaderMap) -> Result<Response<Incoming>, FetchError> {
         let response = self.get(url, headers).await?;
         if response.status() == StatusCode::OK { Ok(response) } else { Err(FetchError::Status(response.status())) }
     }
 
+    /// The answer at a URL, whatever its status, its body not read yet.
     pub async fn get(&self, url: &str, headers: HeaderMap) -> Result<Response<Incoming>, FetchError> {
         let no_url = || FetchError::Url(url.to_owned());
-        let mut at: Uri = url.parse().map_err(|_| no_url())?;
-        let origin = at.authority().cloned();
+        let origin: Uri = url.parse().map_err(|_| no_url())?;
+        let mut at = origin.clone();
         for _ in 0..=REDIRECTS_MAX {
             let mut request = Request::get(at.clone()).body(Full::default()).map_err(|_| no_url())?;
             request.headers_mut().extend(headers.clone());
             request
                 .headers_mut()
                 .insert(header::USER_AGENT, HeaderValue::from_static(concat!("Sidelight/", env!("CARGO_PKG_VERSION"))));
-            // Another host gets no credentials of this one.
-            if at.authority() == origin.as_ref()
-                && let Some(value) = self.authorization.header().await?
-            {
+            // Another host gets no credentials of this one, and nobody those that were meant for TLS without it.
+            let is_origin = at.authority() == origin.authority() && (at.scheme() == origin.scheme() || is_tls(&at));
+            if is_origin && let Some(value) = self.authorization.header().await? {
                 request.headers_mut().insert(header::AUTHORIZATION, value);
             }
             let response = self.client.request(request).await.map_err(FetchError::Connect)?;
@@ -161,6 +161,10 @@ impl HttpClient {
         }
         Err(FetchError::Redirects)
     }
+}
+
+fn is_tls(uri: &Uri) -> bool {
+    uri.scheme() == Some(&Scheme::HTTPS)
 }
 
 fn redirected(from: &Uri, response: &Response<Incoming>) -> Option<Uri> {
