@@ -34,8 +34,16 @@ impl Reports {
         self.0.iter().flatten()
     }
 
-    /// Values by the id of their series.
-    pub fn values(&self, report: &Report) -> impl Iterator<Item = (i64, f64)> {
+    /// These values and those of samples, by the id of their series. Where a target tells one of these itself, it is not
+    /// asked.
+    pub fn among(&self, report: &Report, samples: Vec<(i64, f64)>) -> Vec<(i64, f64)> {
+        let mut all: Vec<(i64, f64)> = self.values(report).chain(samples).collect();
+        all.sort_by_key(|(id, _)| *id);
+        all.dedup_by_key(|(id, _)| *id);
+        all
+    }
+
+    fn values(&self, report: &Report) -> impl Iterator<Item = (i64, f64)> {
         // To the microsecond: what is finer is noise, and costs most of the bytes.
         let took_s = report.took.as_micros() as f64 / 1e6;
         let numbers = [report.scraped, report.kept, report.added].map(|number| number as f64);

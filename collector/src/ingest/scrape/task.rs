@@ -110,7 +110,7 @@ impl TargetTask {
         let was_up = shared.statuses.get(&self.target.key).is_none_or(|status| status.up);
         let status = Scrape {
             url: self.target.url.clone(),
-            up: !matches!(result, Err(ScrapeError::Fetch(_))),
+            up: !matches!(result, Err(ScrapeError::Fetch(_) | ScrapeError::Page(_))),
             last_at_ms: at.wall_ms,
             duration_ms: took.as_secs_f64() * 1000.0,
             samples: *result.as_ref().unwrap_or(&0),
@@ -141,16 +141,15 @@ impl TargetTask {
             read => read?,
         };
         self.reader = read.reader;
-        let page = read.page;
+        let mut page = read.page;
         let report = Report { is_up: true, took: started.elapsed(), scraped: page.scraped(), kept: page.kept, added: page.added };
         let received = page.received;
         let slice_s = Family::SampleBlock.slice_at(at.wall_ms.div_euclid(1000)).from_s;
-        let mut values = page.values.clone();
-        values.extend(reports.values(&report));
+        let values = reports.among(&report, std::mem::take(&mut page.values));
         let series = self.rows(&naming, &reports, slice_s, page.series_changed);
         let forward = shared.forwarder.as_ref().map(|to| (to, together(at.wall_ms, &values, &page.timed)));
-        let samples = SampleWrite { series, blocks: blocks(&naming, at.wall_ms, values, &page.timed) };
-        let counts = counts(&page, read.bytes, &samples.blocks);
+        let samples = SampleWrite { series, blocks: blocks(&naming, at.wall_ms, &values, &page.timed) };
+        let counts = counts(&page, read.bytes, &samples.blocks, read.comparison.is_some());
         let Some(mut comparison) = read.comparison else {
             // The samples are as good as any.
             self.store_apart(shared, samples, counts, slice_s).await?;
@@ -253,11 +252,11 @@ impl TargetTask {
     async fn failed(&mut self, shared: &Shared, at: Moment, naming: &Naming, reports: &Reports, started: Instant) {
         let slice_s = Family::SampleBlock.slice_at(at.wall_ms.div_euclid(1000)).from_s;
         let ended = self.reader.end_all();
-        let mut values: Vec<(i64, f64)> = ended.iter().map(|id| (*id, crate::store::sample::stale())).collect();
-        values.extend(reports.values(&Report { took: started.elapsed(), ..Report::default() }));
+        let ends = ended.iter().map(|id| (*id, crate::store::sample::stale())).collect();
+        let values = reports.among(&Report { took: started.elapsed(), ..Report::default() }, ends);
         let series = self.rows(naming, reports, slice_s, !ended.is_empty());
         let forward = shared.forwarder.as_ref().map(|to| (to, together(at.wall_ms, &values, &[])));
-        let samples = SampleWrite { series, blocks: blocks(naming, at.wall_ms, values, &[]) };
+        let samples = SampleWrite { series, blocks: blocks(naming, at.wall_ms, &values, &[]) };
         let mut counts = Counts::default();
         counts.add("scrape", REPORTS, "received", items(&samples.blocks));
         counts.add("scrape", REPORTS, "stored", items(&samples.blocks));
@@ -334,7 +333,7 @@ fn known_since_ms(store_created_at_ms: i64, now_ms: i64) -> i64 {
 /// The signal of what is said of scrapes, and of the ends of series: nobody sent them.
 const REPORTS: &str = "report_samples";
 
-fn counts(page: &Page, bytes: usize, blocks: &[EncodedBlock]) -> Counts {
+fn counts(page: &Page, bytes: usize, blocks: &[EncodedBlock], is_compared: bool) -> Counts {
     let mut counts = Counts::default();
     counts.add("scrape", "samples", "received", page.received);
     counts.add("scrape", "samples", "stored", page.kept);
@@ -348,7 +347,11 @@ fn counts(page: &Page, bytes: usize, blocks: &[EncodedBlock]) -> Counts {
     // What of the samples became traffic of edges.
     let seen = &page.observation;
     counts.add("scrape", "edge_samples", "received", seen.received);
-    counts.add("scrape", "edge_samples", "stored", seen.taken());
+    if is_compared {
+        counts.add("scrape", "edge_samples", "stored", seen.taken());
+    } else {
+        counts.refuse("scrape", "edge_samples", "incomplete", seen.taken());
+    }
     for (reason, count) in &seen.refused {
         counts.refuse("scrape", "edge_samples", reason.as_str(), *count);
     }
@@ -366,9 +369,8 @@ fn items(blocks: &[EncodedBlock]) -> u64 {
 }
 
 /// One block of the time of the scrape, and one per slice of samples with times of their own.
-fn blocks(naming: &Naming, at_ms: i64, mut values: Vec<(i64, f64)>, timed: &[(Arc<Series>, i64, f64)]) -> Vec<EncodedBlock> {
-    values.sort_by_key(|(id, _)| *id);
-    let mut blocks = vec![row(at_ms, naming.group, &values)];
+fn blocks(naming: &Naming, at_ms: i64, values: &[(i64, f64)], timed: &[(Arc<Series>, i64, f64)]) -> Vec<EncodedBlock> {
+    let mut blocks = vec![row(at_ms, naming.group, values)];
     let mut slices: BTreeMap<i64, BTreeMap<i64, Vec<Sample>>> = BTreeMap::new();
     for (series, t_ms, value) in timed {
         let slice_s = Family::SampleBlock.slice_at(t_ms.div_euclid(1000)).from_s;
