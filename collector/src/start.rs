@@ -145,9 +145,16 @@ impl Collector {
         let collector_id: Arc<str> = uuid::Uuid::new_v4().to_string().into();
         let leases = targets::leases(&settings, &collector_id, &store, &clock, &metrics);
         let (forwarding, forwarder) = forwarding::start(&settings, &store, &metrics, &stop.doors).await?.unzip();
-        let scheduler =
-            Scheduler::new(clock, Arc::clone(&store), handle.clone(), Arc::clone(&metrics), statuses.clone(), leases, forwarder)
-                .await?;
+        let scheduler = Scheduler::new(
+            clock.clone(),
+            Arc::clone(&store),
+            handle.clone(),
+            Arc::clone(&metrics),
+            statuses.clone(),
+            leases,
+            forwarder,
+        )
+        .await?;
         let mut sources = targets::sources(&settings, &control, &stop.scraping).await?;
         let mut own = own::start(&settings, addresses.dashboard, &stop.doors).await?;
         sources.extend(own.source.take());
@@ -167,7 +174,7 @@ impl Collector {
             },
             api: api(&control, &store, &intake, &zipkin, &metrics)
                 .merge(own.stats())
-                .merge(targets::page(&statuses, &store, &collector_id))
+                .merge(targets::page(&clock, &statuses, &store, &collector_id))
                 .merge(doors.remote_write(&store).routes())
                 .merge(crate::web::federate::routes(Arc::clone(&store)))
                 .merge(crate::web::prometheus::routes(

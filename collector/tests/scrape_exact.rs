@@ -6,7 +6,7 @@ mod support;
 use sidelight_collector::{Collector, Settings};
 use support::place::Place;
 use support::proxy::CountingProxy;
-use support::running::{eventually, get, settings, stored};
+use support::running::{eventually, get, settings, stored, until_stored};
 
 on_both!(
     counts_survive_restarts_of_the_proxy,
@@ -19,15 +19,6 @@ on_both!(
 async fn start(place: &Place, proxies: &[&CountingProxy]) -> Collector {
     let scrape_urls = proxies.iter().map(|proxy| proxy.url()).collect();
     Collector::start(Settings { scrape_urls, ..settings(place) }).await.unwrap()
-}
-
-async fn until_stored(collector: &Collector, workload: &str, requests: u64) {
-    eventually(&format!("{requests} requests to {workload}"), || async {
-        let stored = stored(collector, workload).await;
-        assert!(stored <= requests, "{stored} of {requests} requests to {workload}");
-        stored == requests
-    })
-    .await;
 }
 
 async fn counts_survive_restarts_of_the_proxy(place: &Place) {

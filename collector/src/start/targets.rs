@@ -75,9 +75,14 @@ pub(super) fn leases(
 }
 
 /// `GET /api/targets`
-pub(super) fn page(statuses: &ScrapeStatuses, store: &Arc<dyn Store>, collector_id: &Arc<str>) -> axum::Router {
-    let (statuses, store, collector_id) = (statuses.clone(), store.clone(), collector_id.clone());
-    report::router(TargetsPage { statuses, store, collector_id })
+pub(super) fn page(
+    clock: &ScrapeClock,
+    statuses: &ScrapeStatuses,
+    store: &Arc<dyn Store>,
+    collector_id: &Arc<str>,
+) -> axum::Router {
+    let (clock, statuses) = (clock.clone(), statuses.clone());
+    report::router(TargetsPage { clock, statuses, store: store.clone(), collector_id: collector_id.clone() })
 }
 
 fn registered(

@@ -44,6 +44,16 @@ pub async fn stored(collector: &Collector, workload: &str) -> u64 {
     .sum()
 }
 
+/// Waits until the store holds as many requests to a workload, and never more.
+pub async fn until_stored(collector: &Collector, workload: &str, requests: u64) {
+    eventually(&format!("{requests} requests to {workload}"), || async {
+        let stored = stored(collector, workload).await;
+        assert!(stored <= requests, "{stored} of {requests} requests to {workload}");
+        stored == requests
+    })
+    .await;
+}
+
 /// Waits until a condition holds, and fails after a while with its name.
 pub async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
     for _ in 0..600 {

@@ -190,3 +190,22 @@ fn times(wishes: &Wishes) -> (Duration, Duration) {
     let shortest = wishes.values().map(|wish| wish.interval).min().unwrap_or(LEASE_MAX);
     ((shortest / 2).clamp(LEASE_MIN, LEASE_MAX), (shortest * 3 / 20).clamp(ROUND_MIN, ROUND_MAX))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_move_within_two_intervals_of_their_last_scrape() {
+        for seconds in [3, 5, 15, 60, 3600] {
+            let interval = Duration::from_secs(seconds);
+            let wish = Wish { interval, is_own: false, described: "".into() };
+            let (lease, round) = times(&HashMap::from([("key".into(), wish)]));
+            // The owner dies just before he would have scraped, having just renewed his lease; whoever is to take over has
+            // just made a round when it ends, and scrapes what is new to it within a quarter of a second.
+            let gap = interval + lease + round + GATHER + Duration::from_millis(250);
+            assert!(gap <= 2 * interval, "{gap:?} of {interval:?}");
+            assert!(3 * round <= lease, "a lease of {lease:?} is renewed every {round:?}");
+        }
+    }
+}

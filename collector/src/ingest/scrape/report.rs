@@ -12,9 +12,9 @@ use time::format_description::well_known::Rfc3339;
 
 use super::duration;
 use super::labels::LabelSet;
+use super::schedule::ScrapeClock;
 use super::status::{DroppedTargets, ScrapeStatuses, TargetStatus};
 use super::target::ScrapeTarget;
-use crate::clock::now_ms;
 use crate::store::{LeasedTarget, Store, StoreError};
 use crate::web::error::Refusal;
 
@@ -80,6 +80,8 @@ struct Envelope {
 /// Knows the targets of this collector, and of those that share its database.
 #[derive(Clone)]
 pub struct TargetsPage {
+    /// By which scrapes are dated.
+    pub clock: ScrapeClock,
     pub statuses: ScrapeStatuses,
     pub store: Arc<dyn Store>,
     pub collector_id: Arc<str>,
@@ -119,7 +121,7 @@ async fn active_targets(page: &TargetsPage) -> Result<Vec<ActiveTarget>, StoreEr
     let others = leased.iter().filter(|leased| leased.collector_id != page.collector_id);
     let mut active: BTreeMap<Arc<str>, ActiveTarget> =
         page.statuses.targets().into_iter().map(|status| (status.target.key.clone(), active_target(status))).collect();
-    let now_ms = now_ms();
+    let now_ms = page.clock.now_ms();
     for target in others {
         // A description that cannot be read is of a newer version; the target is known by its key alone then.
         if let Ok(described) = serde_json::from_str(&target.described) {
