@@ -32,7 +32,7 @@ const PAGE_TIMEOUT: Duration = Duration::from_secs(60);
 /// The server ends a watch after this time, and a connection that has died is noticed a little later.
 const WATCH_SECONDS: u64 = 240;
 const WATCH_TIMEOUT: Duration = Duration::from_secs(WATCH_SECONDS + 30);
-/// Pauses after a failure grow from the first to the second.
+/// After a watch has ended, the next begins after the first of them; after failures pauses grow up to the second.
 const PAUSE_MIN: Duration = Duration::from_millis(500);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// Changes are gathered for this long before they are told.
@@ -164,8 +164,10 @@ impl Follower {
                     self.version.clear();
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(PAUSE_MAX);
+                    continue;
                 }
             }
+            tokio::time::sleep(PAUSE_MIN).await;
         }
     }
 
