@@ -30,6 +30,8 @@ pub struct Discovery {
     /// The first of those that relabelling dropped.
     pub dropped: Vec<Arc<LabelSet>>,
     pub dropped_total: usize,
+    /// Beyond [`FOUND_MAX`].
+    pub refused: usize,
 }
 
 /// `[{"targets": ["127.0.0.1:15020"], "labels": {"namespace": "bookinfo"}}]`, as files and HTTP servers tell it.
@@ -65,7 +67,9 @@ impl Discovery {
     /// The targets of a job. One that is wrong is told of and left out; the first of two with one URL counts.
     #[must_use]
     pub fn of(defaults: &TargetDefaults, groups: &[TargetGroup]) -> Self {
-        let mut discovery = Self { pool: defaults.job.name.clone(), ..Self::default() };
+        let count: usize = groups.iter().map(|group| group.targets.len()).sum();
+        let refused = count.saturating_sub(FOUND_MAX);
+        let mut discovery = Self { pool: defaults.job.name.clone(), refused, ..Self::default() };
         let mut known = std::collections::HashSet::new();
         let found = groups.iter().flat_map(|group| group.targets.iter().map(move |target| (target, &group.labels)));
         for (target, group) in found.take(FOUND_MAX) {

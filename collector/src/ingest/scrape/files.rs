@@ -129,7 +129,10 @@ fn matching(pattern: &str) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> =
         entries.filter(|entry| entry.file_name().to_str().is_some_and(is_match)).map(|entry| entry.path()).collect();
     found.sort();
-    found.truncate(FILES_MAX);
+    if found.len() > FILES_MAX {
+        warn!(pattern, files = found.len(), FILES_MAX, "too many files of targets; the last ones are left out");
+        found.truncate(FILES_MAX);
+    }
     found
 }
 

@@ -32,7 +32,7 @@ impl Wanted {
     pub fn follow(&mut self, found: &[Arc<Discovery>]) -> u64 {
         self.targets.clear();
         let all = || found.iter().flat_map(|discovery| &discovery.targets);
-        let mut refused = 0;
+        let mut refused = found.iter().map(|discovery| discovery.refused as u64).sum();
         let mut names: HashMap<String, Arc<str>> = HashMap::new();
         for target in all().filter(|target| target.node_id.is_some()) {
             let known = self.targets.get(&target.key);
@@ -149,6 +149,7 @@ mod tests {
     fn too_many_are_refused_and_counted() {
         let many = (0..TARGETS_MAX + 3).map(|number| configured(&format!("http://a{number}:1/m"))).collect();
         let mut wanted = Wanted::default();
-        assert_eq!((wanted.follow(&[discovery(many)]), wanted.targets().count()), (3, TARGETS_MAX));
+        let found = Discovery { targets: many, refused: 2, ..Discovery::default() };
+        assert_eq!((wanted.follow(&[Arc::new(found)]), wanted.targets().count()), (5, TARGETS_MAX));
     }
 }
