@@ -84,6 +84,7 @@ impl Forwarding {
             self.send(&samples).await;
         }
         self.queue.close();
+        self.last_from.get_or_insert_with(Instant::now);
         while let Some(scraped) = self.queue.recv().await {
             let samples = self.gather(scraped);
             self.send(&samples).await;
@@ -138,7 +139,7 @@ impl Forwarding {
                     }
                     is_away = true;
                     tokio::select! {
-                        () = tokio::time::sleep(wait.unwrap_or(backoff).min(BACKOFF_MAX)) => {}
+                        () = tokio::time::sleep(wait.unwrap_or_default().clamp(backoff, BACKOFF_MAX)) => {}
                         () = ended(&self.stop, self.last_from) => return "dropped",
                     }
                     if self.stop.is_cancelled() {
