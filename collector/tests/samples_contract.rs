@@ -6,11 +6,12 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sidelight_collector::store::sample::compact::{columns, row};
+use sidelight_collector::store::sample::compact::{SampleCompact, columns, row};
 use sidelight_collector::store::sample::matcher::parse_selector;
 use sidelight_collector::store::sample::{is_stale, stale};
 use sidelight_collector::store::{
-    BlockWrite, EncodedBlock, Family, Retention, Sample, SampleQuery, ScrapeBatch, Store, StoreError, WriteBatch,
+    BlockWrite, Compact, EncodedBlock, Family, Merged, Order, Retention, Sample, SampleQuery, ScrapeBatch, Store, StoreError,
+    WriteBatch,
 };
 use support::place::Place;
 
@@ -24,6 +25,7 @@ on_both!(
     what_is_over_is_forgotten,
     a_refused_scrape_leaves_no_samples,
     a_damaged_block_is_skipped,
+    merged_samples_are_the_same_samples,
 );
 
 struct Put<'a> {
@@ -167,6 +169,51 @@ async fn a_damaged_block_is_skipped(place: &Place) {
     Put { store: &store, group: 1 }.block(damaged, vec![]).await;
     assert_eq!(select(&store, "load", T, T + 15_000).await[0].1.len(), 2);
     assert_eq!(store.corrupt_blocks(), 1);
+}
+
+async fn merged_samples_are_the_same_samples(place: &Place) {
+    let store = place.open().await;
+    let put = Put { store: &store, group: 1 };
+    for n in 0..100 {
+        let end = if n == 99 { stale() } else { n as f64 / 4.0 };
+        put.row(T + n * 15_000, &[(UP_A, 1.0), (LOAD, end)]).await;
+    }
+    // A second answer for a time that is there, one for a time in between, and a group of its own.
+    put.row(T + 15_000, &[(UP_A, 7.0)]).await;
+    put.row(T + 20_000, &[(UP_A, 2.0)]).await;
+    Put { store: &store, group: 2 }.row(T, &[(UP_B, 0.0)]).await;
+    Put { store: &store, group: 2 }.row(T + 15_000, &[(UP_B, 3.0)]).await;
+    let all = async |store: &Arc<dyn Store>| {
+        store.select(&SampleQuery::new(parse_selector("{instance!=\"\"}").unwrap(), 0, i64::MAX)).await.unwrap()
+    };
+    let before = all(&store).await;
+    assert_eq!(before.iter().map(|series| series.samples.len()).collect::<Vec<_>>(), [100, 101, 2]);
+    let heads = async || {
+        let heads = store.blocks(Family::SampleBlock, 0..i64::MAX, Order::OldestFirst, 1_000).await.unwrap();
+        let mut heads: Vec<(i64, u32)> = heads.iter().map(|head| (head.shard, head.items)).collect();
+        heads.sort_unstable();
+        heads
+    };
+    assert_eq!(heads().await.len(), 104);
+    let how: Arc<dyn Compact> = Arc::new(SampleCompact::new(store.series_index().await.unwrap()));
+    // While the slice is open the group with many rows is merged, and the other one at its end.
+    assert_eq!(store.merge_blocks(&how, T + 3_600_000).await.unwrap(), Some(Merged { from: 102, into: 1 }));
+    assert_eq!(store.merge_blocks(&how, T + 3_600_000).await.unwrap(), None);
+    assert_eq!(heads().await, [(1, 201), (2, 1), (2, 1)]);
+    assert_eq!(all(&store).await, before);
+    put.row(T + 15_000, &[(UP_A, 8.0)]).await;
+    put.row(T + 1_500_000, &[(UP_A, 4.0)]).await;
+    let before = all(&store).await;
+    assert_eq!(before[1].samples.len(), 102);
+    while store.merge_blocks(&how, T + 8_000_000).await.unwrap().is_some() {}
+    assert_eq!(heads().await, [(1, 202), (2, 2)]);
+    // Without anything of it in memory as well, and with the mark at the end.
+    let opened = place.open().await;
+    for store in [&store, &opened] {
+        assert_eq!(all(store).await, before);
+    }
+    assert!(is_stale(before[0].samples[99].value));
+    assert_eq!(opened.corrupt_blocks(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
