@@ -140,18 +140,19 @@ fn random_rule(dice: &mut Dice) -> String {
     format!("{{{}}}", rule.join(", "))
 }
 
+/// What a job's static targets become.
+fn found(job: &Job) -> Discovery {
+    let groups = job.finders.iter().flat_map(|finder| match finder {
+        Finder::Static(groups) => groups.clone(),
+        other => panic!("{other:?}"),
+    });
+    Discovery::of(&job.defaults, &groups.collect::<Vec<_>>())
+}
+
 fn ours(jobs: &[Job]) -> Seen {
     let mut seen = Seen::new();
     for job in jobs {
-        let groups: Vec<_> = job
-            .finders
-            .iter()
-            .flat_map(|finder| match finder {
-                Finder::Static(groups) => groups.clone(),
-                other => panic!("{other:?}"),
-            })
-            .collect();
-        for target in Discovery::of(&job.defaults, &groups).targets {
+        for target in found(job).targets {
             let labels: Value = serde_json::to_value(&*target.labels).unwrap();
             seen.entry(job.defaults.job.name.to_string()).or_default().push((target.url, labels));
         }
@@ -163,15 +164,7 @@ fn ours(jobs: &[Job]) -> Seen {
 /// What is dropped has no target, and what is wrong neither; both are in Prometheus' sum only when they are dropped.
 fn count(jobs: &[Job]) -> usize {
     let each = jobs.iter().map(|job| {
-        let groups: Vec<_> = job
-            .finders
-            .iter()
-            .flat_map(|finder| match finder {
-                Finder::Static(groups) => groups.clone(),
-                other => panic!("{other:?}"),
-            })
-            .collect();
-        let found = Discovery::of(&job.defaults, &groups);
+        let found = found(job);
         assert!(found.targets.len() + found.dropped_total <= TARGETS_OF_A_JOB);
         found.targets.len() + found.dropped_total
     });
