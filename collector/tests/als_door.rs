@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::sync::Arc;
+
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::data::accesslog::v3::{
     AccessLogCommon, ConnectionProperties, HttpAccessLogEntry, HttpRequestProperties, HttpResponseProperties, TcpAccessLogEntry,
@@ -16,9 +18,9 @@ use envoy_types::pb::google::protobuf::{Duration, Timestamp, UInt32Value};
 use http::{HeaderMap, StatusCode};
 use sidelight_api::logs::LogList;
 use sidelight_collector::Collector;
-use sidelight_collector::store::Window;
+use sidelight_collector::store::{Edge, Totals, Window, WriteBatch};
 use support::place::Place;
-use support::running::{accounted, get, send, settings};
+use support::running::{accounted, counts, eventually, get, send, settings};
 use tonic::{Code, Status};
 
 on_both!(
@@ -28,6 +30,7 @@ on_both!(
     bad_messages_are_refused_and_harm_nobody,
     a_restart_keeps_what_was_answered,
     lines_over_http_are_judged_one_by_one,
+    counters_without_end_hold_nobody_up,
 );
 
 fn identifier(cluster: &str) -> Option<Identifier> {
@@ -241,6 +244,35 @@ async fn bad_messages_are_refused_and_harm_nobody(place: &Place) {
     assert_eq!(long.lines[0].access["path"].as_str().unwrap().len(), 16 * 1024);
     // On the port for gRPC, a page of a browser is told so.
     assert_eq!(send(address, "POST", path, HeaderMap::new(), Vec::new()).await.0, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    collector.shutdown().await;
+}
+
+async fn counters_without_end_hold_nobody_up(place: &Place) {
+    let collector = Collector::start(settings(place)).await.unwrap();
+    let connection = |bytes| TcpAccessLogEntry {
+        common_properties: common("postgres", 3),
+        connection_properties: Some(ConnectionProperties { received_bytes: bytes, sent_bytes: bytes }),
+    };
+    for bytes in [u64::MAX, u64::MAX, 1 << 62, 7] {
+        stream(&collector, vec![tcp(identifier("front"), vec![connection(bytes); 5])]).await.unwrap();
+    }
+    assert_eq!(accounted(&collector, "als", "logs").await, (20, 20, vec![]));
+    assert_eq!(drawn(&collector).await, ["logs default/front -> postgres tcp : 0 requests, 0 ms, 35+35 bytes, 20 connections"]);
+    // Where a sum is at its end nevertheless, Postgres refuses the lines; nobody waits for them.
+    let answer = collector.store().edges(Window { from_ms: 0, to_ms: 4_000_000_000_000 }, None).await.unwrap();
+    let edge = Arc::new(Edge::new(Arc::clone(&answer.edges[0].labels), Arc::clone(&answer.edges[0].totals.duration.bounds)));
+    let end = Totals { tcp_sent_bytes: i64::MAX as u64 - 70, ..Totals::default() };
+    let now_s = sidelight_collector::clock::now_ms() / 1000;
+    let added = [now_s, now_s + 3600].map(|t_s| (t_s / 10 * 10, Arc::clone(&edge), end.clone())).to_vec();
+    collector.store().write(&WriteBatch { added, ..WriteBatch::default() }).await.unwrap();
+    for _ in 0..4 {
+        stream(&collector, vec![tcp(identifier("front"), vec![connection(40)])]).await.unwrap();
+    }
+    stream(&collector, vec![http(identifier("front"), vec![http_entry("/after", 200)])]).await.unwrap();
+    assert_eq!(logs(&collector, "path=/after").await.lines.len(), 1);
+    let refused = if matches!(place, Place::Postgres(_)) { vec![("unavailable".to_owned(), 4)] } else { vec![] };
+    eventually("the refused lines are counted", async || counts(&collector, "als", "logs").await.unwrap().received == 25).await;
+    assert_eq!(accounted(&collector, "als", "logs").await.2, refused);
     collector.shutdown().await;
 }
 

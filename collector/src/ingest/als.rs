@@ -99,7 +99,7 @@ impl AlsDoor {
         for _ in 0..count {
             let (sender, queue) = mpsc::channel(QUEUE_MAX);
             packers.push(sender);
-            let packer = Packer::new(queue, Arc::clone(store), writer.clone(), Arc::clone(&known), kept);
+            let packer = Packer::new(queue, Arc::clone(store), writer.clone(), intake.clone(), Arc::clone(&known), kept);
             tasks.push(tokio::spawn(packer.run(stop.clone())));
         }
         let inner = Inner {

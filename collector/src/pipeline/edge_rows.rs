@@ -9,7 +9,7 @@ use crate::ingest::exposition::{labels, split_le};
 use crate::store::{BUCKETS_MAX, Edge, EdgeLabels, Histogram, Totals};
 
 /// Largest value of a counter that is believed: beyond it a float no longer counts by one, and sums leave the databases' integers.
-const VALUE_MAX: f64 = 9_007_199_254_740_992.0;
+pub(super) const VALUE_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// Bytes of one label's value; Istio's longest are host names and principals.
 pub(super) const LABEL_BYTES_MAX: usize = 1_024;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 pub use labels::{Direction, LogNode};
 
 use self::labels::{Host, Told};
-use super::edge_rows::ISTIO_BOUNDS;
+use super::edge_rows::{ISTIO_BOUNDS, VALUE_MAX};
 use crate::store::log::LogBlockBuilder;
 use crate::store::{Edge, Histogram, Totals};
 
@@ -131,8 +131,8 @@ impl LogEdges {
             sum.buckets[ISTIO_BOUNDS.partition_point(|bound| *bound < ms)] += 1;
             sum.duration_ms += ms;
         }
-        sum.received_bytes += amounts.received_bytes;
-        sum.sent_bytes += amounts.sent_bytes;
+        sum.received_bytes = with(sum.received_bytes, amounts.received_bytes);
+        sum.sent_bytes = with(sum.sent_bytes, amounts.sent_bytes);
     }
 
     /// The edges, and how many requests are in none. `room` is how many new ones the store's dictionary may take.
@@ -159,6 +159,12 @@ impl LogEdges {
         }
         (added, refused)
     }
+}
+
+/// Adds bytes, as far as numbers of a counter are believed: sums must not leave the databases' integers.
+fn with(sum: u64, bytes: u64) -> u64 {
+    const MAX: u64 = VALUE_MAX as u64;
+    if bytes > MAX { sum } else { (sum + bytes).min(MAX) }
 }
 
 fn told<'a>(key: &CallKey, node: &'a LogNode, texts: &'a LogBlockBuilder) -> Told<'a> {
@@ -253,6 +259,18 @@ mod tests {
         let (added, _) = edges.finish(&texts, &mut KnownEdges::default(), 1);
         let expected = Totals { tcp_received_bytes: 3, tcp_sent_bytes: 4, tcp_opened: 1, tcp_closed: 1, ..Totals::default() };
         assert_eq!((&added[0].2, &*added[0].1.labels.response_code), (&expected, ""));
+    }
+
+    #[test]
+    fn bytes_that_no_connection_can_carry_are_not_believed() {
+        let (texts, mut edges) = (LogBlockBuilder::new(), LogEdges::default());
+        let node = edges.node(&node());
+        let key = CallKey { node, protocol: LogProtocol::Tcp, ..CallKey::default() };
+        for received_bytes in [1, 1 << 62, u64::MAX, 2] {
+            edges.add(key, CallAmounts { duration_us: None, received_bytes, sent_bytes: 1 << 53 }, &texts);
+        }
+        let (added, _) = edges.finish(&texts, &mut KnownEdges::default(), 1);
+        assert_eq!((added[0].2.tcp_received_bytes, added[0].2.tcp_sent_bytes, added[0].2.tcp_closed), (3, 1 << 53, 4));
     }
 
     #[test]

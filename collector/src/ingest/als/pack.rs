@@ -13,7 +13,7 @@ use super::{DOOR, FLUSH_AFTER, SIGNAL, Taken, each_entry};
 use crate::clock::now_ms;
 use crate::ingest::scrape::EDGES_MAX;
 use crate::pipeline::log_edges::KnownEdges;
-use crate::pipeline::{WriteError, WriterHandle};
+use crate::pipeline::{Intake, WriteError, WriterHandle};
 use crate::store::log::LEVEL_QUICK;
 use crate::store::{BlockWrite, Counts, Delivery, Store, WriteBatch};
 
@@ -36,6 +36,7 @@ pub(super) struct Packer {
 struct Shared {
     store: Arc<dyn Store>,
     writer: WriterHandle,
+    intake: Intake,
     known: Arc<Mutex<KnownEdges>>,
 }
 
@@ -52,10 +53,11 @@ impl Packer {
         queue: mpsc::Receiver<Taken>,
         store: Arc<dyn Store>,
         writer: WriterHandle,
+        intake: Intake,
         known: Arc<Mutex<KnownEdges>>,
         kept: Duration,
     ) -> Self {
-        let shared = Arc::new(Shared { store, writer, known });
+        let shared = Arc::new(Shared { store, writer, intake, known });
         Self { queue, storing: Arc::new(Semaphore::new(STORING_MAX)), shared, kept }
     }
 
@@ -120,7 +122,7 @@ impl Pack {
     }
 }
 
-/// Stores a block, however often that takes: what was read is not lost while the database is away.
+/// Stores a block, however long that takes: what was read is not lost while the database is away.
 async fn store(shared: Arc<Shared>, pack: Pack, _place: OwnedSemaphorePermit) {
     let Pack { filler, taken, bytes } = pack;
     let finishing = Arc::clone(&shared);
@@ -130,10 +132,16 @@ async fn store(shared: Arc<Shared>, pack: Pack, _place: OwnedSemaphorePermit) {
     };
     let mut wait = RETRY_MIN;
     while let Err(error) = shared.writer.wait(batch.clone()).await {
-        if matches!(error, WriteError::Closed) {
-            return warn!("access logs came too late to be stored: the collector is shutting down");
+        match &error {
+            WriteError::Closed => return warn!("access logs came too late to be stored: the collector is shutting down"),
+            // It would not take it the next time either, and all that comes after it would wait for that.
+            WriteError::Store(source) if !source.is_outage() => {
+                warn!(error = &error as &dyn std::error::Error, "the database refused a block of access logs; its lines are lost");
+                shared.refused(batch);
+                break;
+            }
+            _ => warn!(error = &error as &dyn std::error::Error, "access logs are not stored yet; trying again"),
         }
-        warn!(error = &error as &dyn std::error::Error, "access logs are not stored yet; trying again");
         tokio::time::sleep(wait).await;
         wait = (wait * 2).min(RETRY_MAX);
     }
@@ -141,6 +149,14 @@ async fn store(shared: Arc<Shared>, pack: Pack, _place: OwnedSemaphorePermit) {
 }
 
 impl Shared {
+    /// Counts what was received and is not stored.
+    fn refused(&self, batch: WriteBatch) {
+        let mut counts = batch.counts;
+        let items = batch.blocks.iter().map(|write| u64::from(write.block.items)).sum();
+        counts.refuse(DOOR, SIGNAL, "unavailable", items);
+        self.intake.note(&counts);
+    }
+
     fn batch(&self, filler: Filler, bytes: u64) -> WriteBatch {
         let room = EDGES_MAX.saturating_sub(self.store.edge_count());
         let (added, without_edge) = filler.edges.finish(&filler.builder, &mut self.known.lock(), room);
