@@ -9,8 +9,8 @@ use crate::store::span::{AttributeValue, Resource, Scope};
 
 /// Lines of one block.
 pub const BLOCK_ROWS_MAX: usize = 16_384;
-/// Bytes of all texts of one block; no single line may bring more than half of it.
-pub const BLOCK_TEXT_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Bytes of the texts and attributes of one block; no single line may bring more than half of it.
+pub const BLOCK_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Attributes of one line, and of one resource; what is beyond is dropped and counted.
 pub const ATTRIBUTES_MAX: usize = 256;
 /// Largest number that is kept, bits of doubles below 2 included.
@@ -41,6 +41,9 @@ impl<'a> From<&'a AttributeValue> for AttributeRef<'a> {
     }
 }
 
+/// Bytes of an attribute at rest, without its texts.
+const CELL_BYTES: usize = 16;
+
 /// A value inside a block: texts by their numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Cell {
@@ -51,6 +54,16 @@ pub(super) enum Cell {
     /// Its bits.
     Double(u64),
     Bytes(Box<[u8]>),
+}
+
+impl Cell {
+    /// That it takes at rest, its text apart.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Bytes(bytes) => CELL_BYTES + bytes.len(),
+            _ => CELL_BYTES,
+        }
+    }
 }
 
 /// An id of a request or stream.
@@ -73,6 +86,7 @@ pub(super) struct SourceCells {
 #[derive(Debug, Default)]
 pub(super) struct Sources {
     pub list: Vec<SourceCells>,
+    bytes: usize,
     ids: HashMap<SourceCells, u32, ahash::RandomState>,
 }
 
@@ -82,6 +96,7 @@ impl Sources {
             return *id;
         }
         let id = self.list.len() as u32;
+        self.bytes += cells.attributes.iter().map(|(_, cell)| cell.bytes()).sum::<usize>();
         self.list.push(cells.clone());
         self.ids.insert(cells, id);
         id
@@ -107,6 +122,7 @@ pub struct LogBlockBuilder {
     pub(super) trace_ids: Vec<u128>,
     pub(super) span_ids: Vec<u128>,
     pub(super) attributes: Vec<(u32, Cell)>,
+    attribute_bytes: usize,
     /// Where the attributes of each row end.
     pub(super) attribute_ends: Vec<u32>,
     /// The sources that were asked for last: a batch names the same ones again and again.
@@ -138,7 +154,12 @@ impl LogBlockBuilder {
     /// Takes no more lines.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.rows() >= BLOCK_ROWS_MAX || self.strings.bytes() >= BLOCK_TEXT_BYTES_MAX / 2
+        self.rows() >= BLOCK_ROWS_MAX || self.bytes() >= BLOCK_BYTES_MAX / 2
+    }
+
+    /// Bytes of its texts and attributes: what its rows do not bound.
+    pub(super) fn bytes(&self) -> usize {
+        self.strings.bytes() + self.attribute_bytes + self.resources.bytes + self.scopes.bytes
     }
 
     /// Attributes that were beyond [`ATTRIBUTES_MAX`].
@@ -268,6 +289,7 @@ impl LogBlockBuilder {
             self.attributes_dropped += 1;
             return;
         }
+        self.attribute_bytes += cell.bytes();
         self.attributes.push((name, cell));
     }
 
@@ -320,7 +342,8 @@ impl LogBlockBuilder {
         self.trace_ids.truncate(row);
         self.span_ids.truncate(row);
         self.scope.truncate(row);
-        self.attributes.truncate(self.attribute_end(row));
+        let gone = self.attributes.drain(self.attribute_end(row)..);
+        self.attribute_bytes -= gone.map(|(_, cell)| cell.bytes()).sum::<usize>();
     }
 }
 

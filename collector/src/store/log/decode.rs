@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::sync::Arc;
 
 use super::CorruptLog;
-use super::builder::{BLOCK_ROWS_MAX, BLOCK_TEXT_BYTES_MAX, Cell, uuid_text};
+use super::builder::{BLOCK_BYTES_MAX, BLOCK_ROWS_MAX, Cell, uuid_text};
 use super::encode::{
     ATTRIBUTES, CONSTANT, ID_FIELDS, ID_NONE, ID_RAW, ID_SAME, ID_TEXT, IDS_FROM, NUMBERS_FROM, RESOURCES, SCOPES, SPAN_IDS,
     TEXTS_FROM, TRACE_IDS, VERSION,
@@ -18,8 +18,8 @@ use crate::store::span::{AttributeValue, Attributes, Resource, Scope};
 const DECODED_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Rows of a block that is the sum of others.
 pub(super) const ROWS_MAX: usize = 4 * BLOCK_ROWS_MAX;
-/// Texts of a block.
-pub(super) const TEXTS_BYTES_MAX: usize = 4 * BLOCK_TEXT_BYTES_MAX;
+/// Bytes of the texts and attributes of such a block.
+pub(super) const MERGED_BYTES_MAX: usize = 2 * BLOCK_BYTES_MAX;
 
 /// A value per row.
 #[derive(Clone, Debug)]
@@ -115,8 +115,9 @@ impl LogBlock {
         self.texts.len()
     }
 
-    pub(super) fn text_bytes(&self) -> usize {
-        self.texts.iter().map(|(from, to)| (to - from) as usize).sum()
+    /// Bytes in memory and at rest, before compression.
+    pub(super) fn bytes(&self) -> usize {
+        self.data.len()
     }
 
     pub(super) fn text(&self, id: u32) -> &str {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::builder::{Cell, IdCell, LogBlockBuilder, SourceCells};
-use super::decode::{Id, LogBlock, ROWS_MAX, TEXTS_BYTES_MAX};
+use super::decode::{Id, LogBlock, MERGED_BYTES_MAX, ROWS_MAX};
 use super::encode::{Encoder, ID_FIELDS, VERSION};
 use super::fields::{NumberField, TextField};
 use super::{CorruptLog, LogStats, summary};
@@ -70,10 +70,10 @@ impl LogBlockBuilder {
         })
     }
 
-    /// Would the lines of a block fit in as well?
+    /// Would the lines of a block fit in as well? Together they must not become a block that is too large to be read.
     #[must_use]
     pub fn has_room_for(&self, block: &LogBlock) -> bool {
-        self.rows() + block.rows() <= ROWS_MAX && self.strings.bytes() + block.text_bytes() <= TEXTS_BYTES_MAX / 2
+        self.rows() + block.rows() <= ROWS_MAX && self.bytes() + block.bytes() <= MERGED_BYTES_MAX
     }
 
     /// Adds all lines of a block.

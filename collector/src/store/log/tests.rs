@@ -258,6 +258,24 @@ fn lines_of_two_slices_make_two_blocks() {
 }
 
 #[test]
+fn large_attributes_make_more_blocks_and_none_that_cannot_be_read() {
+    let line = |at: u8| LogRecord {
+        time_ns: HOUR_NS + i64::from(at),
+        attributes: vec![("dump".into(), AttributeValue::Bytes(vec![at; 1 << 20]))],
+        ..LogRecord::default()
+    };
+    let blocks: Vec<_> = (0..70).map(|at| block(&[line(at)])).collect();
+    let merged = merge(blocks.iter().map(|block| &*block.data)).unwrap();
+    let read = merged.iter().flat_map(|block| all(&LogBlock::open(&block.data).unwrap())).collect::<Vec<_>>();
+    assert!((2..35).contains(&merged.len()), "{} blocks", merged.len());
+    assert_eq!(read, (0..70).map(line).collect::<Vec<_>>());
+
+    let mut builder = LogBlockBuilder::new();
+    (0..5).for_each(|at| builder.push(&line(at)));
+    assert!(builder.is_full());
+}
+
+#[test]
 fn a_line_that_is_taken_back_leaves_nothing() {
     let mut builder = LogBlockBuilder::new();
     let resource = builder.resource(&Arc::new(Resource::default()));
