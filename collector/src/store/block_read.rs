@@ -19,6 +19,32 @@ pub enum Order {
     OldestFirst,
 }
 
+/// How much more one search may read; then it answers with what it has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Budget {
+    /// Blocks whose summary it looks at.
+    pub heads: usize,
+    /// Blocks that it reads: each small one costs a query.
+    pub blocks: usize,
+    /// Compressed bytes of these.
+    pub bytes: u64,
+}
+
+impl Budget {
+    pub fn may_look(&mut self, heads: usize) -> bool {
+        let may = self.heads > 0;
+        self.heads = self.heads.saturating_sub(heads);
+        may
+    }
+
+    pub fn may_read(&mut self, head: &BlockHead) -> bool {
+        let may = self.blocks > 0 && self.bytes > 0;
+        self.blocks = self.blocks.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(head.bytes);
+        may
+    }
+}
+
 /// Which blocks of one slice are looked at, and how far that has come.
 #[derive(Clone, Debug)]
 pub(super) struct HeadQuery {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::block::{BlockHead, CorruptBlock};
-use super::block_read::{BlockReader, HeadQuery, Order};
+use super::block_read::{BlockReader, Budget, HeadQuery, Order};
 use super::database::Database;
 use super::log::{CorruptLog, LogAnswer, LogBlock, LogQuery, LogRecord, may_match};
 use super::schema::Family;
@@ -11,28 +11,21 @@ use super::{StoreError, block};
 
 /// Lines of one answer.
 pub const LOG_LINES_MAX: usize = 5_000;
-/// Compressed bytes that one search reads; then it answers with what it has.
-const BYTES_READ_MAX: u64 = 64 * 1024 * 1024;
-/// Blocks that one search reads: each small one costs a query.
-const BLOCKS_READ_MAX: usize = 2_000;
-/// Blocks whose summary one search looks at.
-const HEADS_READ_MAX: usize = 50_000;
+/// What one search reads.
+const BUDGET: Budget = Budget { heads: 50_000, blocks: 2_000, bytes: 64 * 1024 * 1024 };
 
 /// What was found so far, and how much more may be read.
 struct Search {
     query: Arc<LogQuery>,
     found: Vec<LogRecord>,
-    heads: usize,
-    blocks: usize,
-    bytes: u64,
+    budget: Budget,
     corrupt: u64,
 }
 
 pub(super) async fn find<D: Database>(database: &D, query: &LogQuery) -> Result<LogAnswer, StoreError> {
     let limit = query.limit.clamp(1, LOG_LINES_MAX);
     let query = Arc::new(LogQuery { limit, ..query.clone() });
-    let mut search =
-        Search { query, found: Vec::new(), heads: HEADS_READ_MAX, blocks: BLOCKS_READ_MAX, bytes: BYTES_READ_MAX, corrupt: 0 };
+    let mut search = Search { query, found: Vec::new(), budget: BUDGET, corrupt: 0 };
     let searched_from_ns = search.run(database).await?;
     Ok(LogAnswer { records: search.found, searched_from_ns, corrupt_blocks: search.corrupt })
 }
@@ -52,13 +45,13 @@ impl Search {
                     if self.is_full() && self.oldest_ns().is_some_and(|oldest| newest_ns < oldest) {
                         return Ok(self.oldest_ns());
                     }
-                    if !self.may_look() {
+                    if !self.budget.may_look(1) {
                         return Ok(Some(newest_ns.saturating_add(1)));
                     }
                     if !may_match(&head.summary, &self.query) {
                         continue;
                     }
-                    if !self.may_read(&head) {
+                    if !self.budget.may_read(&head) {
                         return Ok(Some(newest_ns.saturating_add(1)));
                     }
                     let data = reader.data(&head).await?;
@@ -75,19 +68,6 @@ impl Search {
 
     fn oldest_ns(&self) -> Option<i64> {
         self.found.last().map(|record| record.time_ns)
-    }
-
-    fn may_look(&mut self) -> bool {
-        let may = self.heads > 0;
-        self.heads = self.heads.saturating_sub(1);
-        may
-    }
-
-    fn may_read(&mut self, head: &BlockHead) -> bool {
-        let may = self.blocks > 0 && self.bytes > 0;
-        self.blocks = self.blocks.saturating_sub(1);
-        self.bytes = self.bytes.saturating_sub(head.bytes);
-        may
     }
 
     /// Takes the lines of one block that match. One that cannot be read is counted, and misses in the answer.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::block::{BlockHead, CorruptBlock};
-use super::block_read::{BlockReader, HeadQuery, Order};
+use super::block_read::{BlockReader, Budget, HeadQuery, Order};
 use super::database::Database;
 use super::schema::Family;
 use super::span_block::{Matcher, SpanColumns, TRACES_BYTES, may_match, unpack};
@@ -13,12 +13,8 @@ use super::{Span, StoreError, TraceQuery};
 
 /// Traces of one answer.
 const TRACES_MAX: usize = 1_000;
-/// Blocks that one search reads, and as many to fetch what it found; then it answers with what it has.
-const BLOCKS_READ_MAX: usize = 1_000;
-/// Compressed bytes of these blocks.
-const BYTES_READ_MAX: u64 = 128 * 1024 * 1024;
-/// Blocks whose summary one search looks at.
-const HEADS_READ_MAX: usize = 50_000;
+/// What one search reads, and as much to fetch what it found.
+const BUDGET: Budget = Budget { heads: 50_000, blocks: 1_000, bytes: 128 * 1024 * 1024 };
 /// How far before and after the span that was found the rest of its trace is looked for.
 const TRACE_REACH_US: i64 = 15 * 60 * 1_000_000;
 
@@ -29,32 +25,6 @@ pub struct FoundTraces {
     pub traces: Vec<Vec<Span>>,
     /// There was more to read than one search may: older traces, or spans of these, may be missing.
     pub is_cut: bool,
-}
-
-/// How much more may be read.
-struct Budget {
-    heads: usize,
-    blocks: usize,
-    bytes: u64,
-}
-
-impl Budget {
-    fn new() -> Self {
-        Self { heads: HEADS_READ_MAX, blocks: BLOCKS_READ_MAX, bytes: BYTES_READ_MAX }
-    }
-
-    fn may_look(&mut self, heads: usize) -> bool {
-        let may = self.heads > 0;
-        self.heads = self.heads.saturating_sub(heads);
-        may
-    }
-
-    fn may_read(&mut self, head: &BlockHead) -> bool {
-        let may = self.blocks > 0 && self.bytes > 0;
-        self.blocks = self.blocks.saturating_sub(1);
-        self.bytes = self.bytes.saturating_sub(head.bytes);
-        may
-    }
 }
 
 /// The traces that were found so far, and the start of the newest span of each that matches.
@@ -110,7 +80,7 @@ async fn search<D: Database>(
     newest: &mut Newest,
 ) -> Result<bool, StoreError> {
     let matcher = Arc::new(Matcher::new(query));
-    let mut budget = Budget::new();
+    let mut budget = BUDGET;
     let (from_s, to_s) = (query.from_us.div_euclid(1_000_000), query.to_us.div_euclid(1_000_000).saturating_add(1));
     for slice_s in reader.slices(from_s, to_s, Order::NewestFirst).await? {
         let mut heads = HeadQuery { from_us: query.from_us, to_us: query.to_us, ..HeadQuery::new(slice_s) };
@@ -164,7 +134,7 @@ async fn fetch<D: Database>(
     let (Some(oldest_us), Some(newest_us)) = (starts().min(), starts().max()) else { return Ok((Vec::new(), true)) };
     let (from_us, to_us) = (oldest_us.saturating_sub(TRACE_REACH_US), newest_us.saturating_add(TRACE_REACH_US));
     let mut traces = Traces::new(found.iter().map(|(id, _)| *id));
-    let mut budget = Budget::new();
+    let mut budget = BUDGET;
     let (from_s, to_s) = (from_us.div_euclid(1_000_000), to_us.div_euclid(1_000_000) + 1);
     for slice_s in reader.slices(from_s, to_s, Order::NewestFirst).await? {
         let mut heads = HeadQuery { from_us, to_us, summary_bytes: Some(TRACES_BYTES), ..HeadQuery::new(slice_s) };
