@@ -1,13 +1,15 @@
 //! Searches for log lines as the JSON API asks for them, and the lines as it shows them.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use serde_json::Value;
 use sidelight_api::logs::{LogLine, LogList};
 
 use super::params::{ParamError, Params};
-use crate::store::log::{AccessFields, LogAnswer, LogQuery, LogRecord, NumberField, TextField};
+use super::traces::hex;
+use crate::store::log::{
+    AccessFields, LogAnswer, LogQuery, LogRecord, NAMESPACE_ATTRIBUTES, NumberField, TextField, WORKLOAD_ATTRIBUTES,
+};
 use crate::store::{AttributeValue, LOG_LINES_MAX};
 
 /// Seconds that are searched when nothing else is asked for.
@@ -93,8 +95,8 @@ fn line(record: &LogRecord) -> LogLine {
     LogLine {
         time_us: record.time_ns.div_euclid(1000),
         service: record.resource.service.to_string(),
-        namespace: word(&["k8s.namespace.name", "service.namespace"]),
-        workload: word(&["workload.name", "k8s.deployment.name", "k8s.statefulset.name", "k8s.daemonset.name"]),
+        namespace: word(&NAMESPACE_ATTRIBUTES),
+        workload: word(&WORKLOAD_ATTRIBUTES),
         severity: Some(record.severity).filter(|severity| *severity > 0),
         severity_text: record.severity_text.to_string(),
         body: record.body.as_ref().map(ToString::to_string).unwrap_or_default(),
@@ -146,14 +148,6 @@ fn json(value: &AttributeValue) -> Value {
         AttributeValue::Json(text) => serde_json::from_str(text).unwrap_or_else(|_| text.to_string().into()),
         AttributeValue::Text(_) | AttributeValue::Bytes(_) => value.to_string().into(),
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]
@@ -228,6 +222,8 @@ mod tests {
         record.trace_id = Some([0xab; 16]);
         record.body = Some(AttributeValue::text("hello"));
         record.attributes.push(("list".into(), AttributeValue::Json("[1]".into())));
+        let pod = ("k8s.pod.name".into(), AttributeValue::text("pod-7"));
+        record.resource = std::sync::Arc::new(crate::store::Resource { attributes: vec![pod], ..Default::default() });
         record.access.texts.push((TextField::UpstreamHost, "10.0.0.1".into()));
         record.access.texts.push((TextField::DownstreamRemote, "::1".into()));
         record.access.numbers.push((NumberField::SampleRate, 0.5f64.to_bits()));
@@ -236,7 +232,7 @@ mod tests {
         let answer = LogAnswer { records: vec![record], searched_from_ns: Some(1_500), corrupt_blocks: 0 };
         assert_eq!(
             serde_json::to_value(list(&answer)).unwrap(),
-            serde_json::json!({"lines": [{"timeUs": 1, "service": "", "severity": 9, "body": "hello",
+            serde_json::json!({"lines": [{"timeUs": 1, "service": "", "workload": "pod-7", "resource": {"k8s.pod.name": "pod-7"}, "severity": 9, "body": "hello",
                 "traceId": "abababababababababababababababab",
                 "access": {"upstream_host": "10.0.0.1:80", "downstream_remote_address": "[::1]:81", "sample_rate": 0.5,
                     "response_flags": "-"},

@@ -21,7 +21,7 @@ pub use finish::{FinishedLogs, LEVEL_DENSE, LEVEL_QUICK, merge};
 pub use query::{LogAnswer, LogQuery};
 pub use record::{AccessFields, LogRecord};
 pub use strings::TEXT_BYTES_MAX;
-pub use summary::may_match;
+pub use summary::{NAMESPACE_ATTRIBUTES, WORKLOAD_ATTRIBUTES, may_match};
 
 /// Why bytes are no block of logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

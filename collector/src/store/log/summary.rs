@@ -12,10 +12,10 @@ const PROBES: u64 = 5;
 const FILTER_BYTES_MAX: usize = 1 << 17;
 
 /// Attributes of a resource that name its workload, first ours.
-pub(super) const WORKLOAD_ATTRIBUTES: [&str; 6] =
+pub const WORKLOAD_ATTRIBUTES: [&str; 6] =
     ["workload.name", "k8s.deployment.name", "k8s.statefulset.name", "k8s.daemonset.name", "k8s.job.name", "k8s.pod.name"];
 /// Attributes of a resource that name its namespace.
-pub(super) const NAMESPACE_ATTRIBUTES: [&str; 2] = ["k8s.namespace.name", "service.namespace"];
+pub const NAMESPACE_ATTRIBUTES: [&str; 2] = ["k8s.namespace.name", "service.namespace"];
 
 /// What a word of the filter stands for.
 #[derive(Clone, Copy)]
