@@ -234,12 +234,16 @@ async fn bad_messages_are_refused_and_harm_nobody(place: &Place) {
     let mut mixed = framed(&good);
     mixed.extend(framed(&[0xff; 20]));
     assert_eq!(raw(mixed).await, "3");
+    // Entries of nobody: the identifier is no message.
+    let mut nobody = vec![0x0a, 1, 0xff];
+    nobody.extend(http(None, vec![http_entry("/a", 200); 3]).encode_to_vec());
+    assert_eq!(raw(framed(&nobody)).await, "3");
     // An entry that is no entry, a path without end, an authority that is no text.
     let mut odd = http(identifier("front"), vec![http_entry(&"/x".repeat(100_000), 200)]).encode_to_vec();
     odd.extend([0x12, 4, 0x0a, 2, 0xff, 0xff]);
     assert_eq!(raw(framed(&odd)).await, "0");
-    let refused = vec![("body_too_large".to_owned(), 1), ("broken_off".to_owned(), 1), ("undecodable".to_owned(), 4)];
-    assert_eq!(accounted(&collector, "als", "logs").await, (8, 2, refused));
+    let refused = vec![("body_too_large".to_owned(), 1), ("broken_off".to_owned(), 1), ("undecodable".to_owned(), 7)];
+    assert_eq!(accounted(&collector, "als", "logs").await, (11, 2, refused));
     let long = logs(&collector, "path=/x/x").await;
     assert_eq!(long.lines[0].access["path"].as_str().unwrap().len(), 16 * 1024);
     // On the port for gRPC, a page of a browser is told so.

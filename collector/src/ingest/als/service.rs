@@ -92,9 +92,10 @@ impl Inner {
         identity: &mut Option<Arc<StreamIdentity>>,
         room: &Arc<Semaphore>,
     ) -> Result<(), Refused> {
-        let undecodable = |_| Refused::new("undecodable", 1, "expected a StreamAccessLogsMessage");
-        let parts = Parts::read(&message).map_err(undecodable)?;
+        let parts = Parts::read(&message).map_err(|_| Refused::new("undecodable", 1, "expected a StreamAccessLogsMessage"))?;
         if let Some(identifier) = parts.identifier {
+            let message = "the identifier is not a node and the name of a log";
+            let undecodable = |_| Refused::new("undecodable", parts.entries, message);
             *identity = Some(Arc::new(StreamIdentity::read(identifier).map_err(undecodable)?));
         }
         let Some(identity) = identity else {
