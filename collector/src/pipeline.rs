@@ -12,7 +12,7 @@ pub mod traces;
 mod writer;
 
 pub use delta::{Basis, Comparison, Knowledge, TargetState, compare, lacks_the_proxy};
-pub use edge_rows::EdgeRows;
+pub use edge_rows::{EdgeRows, ISTIO_BOUNDS};
 pub use intake::{Intake, LogRequest, SpanRequest};
 pub use observation::{Observation, Refusal, Role, Room, SERIES_PER_TARGET_MAX};
 pub use push::{LABELS_MAX, SampleAnswer, SamplePush, SampleRequest, TimeCheck};

@@ -4,7 +4,7 @@ mod metadata;
 mod node;
 mod peer;
 
-pub use node::{NodeIdentity, PodPort, ProxyPorts};
+pub use node::{DEFAULT_CLUSTER_ID, NodeIdentity, PodPort, ProxyPorts};
 pub use peer::{PEER_VALUE_BYTES_MAX, PeerIdentity};
 
 use std::collections::BTreeMap;

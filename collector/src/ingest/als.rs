@@ -20,18 +20,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub use self::entry::{EntryCounts, EntryKind, Filler, Times};
-pub use self::identity::StreamIdentity;
+use self::entry::{EntryKind, Filler};
+use self::identity::StreamIdentity;
 use self::pack::Packer;
 pub use self::service::{PATH, service};
-pub use self::wire::BadWire;
-use self::wire::Fields;
-use crate::pipeline::log_edges::KnownEdges;
+use self::wire::{BadWire, Fields};
+use super::door::Times;
 use crate::pipeline::{Intake, WriterHandle};
 use crate::store::Store;
 
@@ -94,12 +92,11 @@ impl AlsDoor {
         stop: CancellationToken,
     ) -> (Self, Vec<JoinHandle<()>>) {
         let count = std::thread::available_parallelism().map_or(1, usize::from).min(16);
-        let known = Arc::new(Mutex::new(KnownEdges::default()));
         let (mut packers, mut tasks) = (Vec::new(), Vec::new());
         for _ in 0..count {
             let (sender, queue) = mpsc::channel(QUEUE_MAX);
             packers.push(sender);
-            let packer = Packer::new(queue, Arc::clone(store), writer.clone(), intake.clone(), Arc::clone(&known), kept);
+            let packer = Packer::new(queue, Arc::clone(store), writer.clone(), intake.clone(), kept);
             tasks.push(tokio::spawn(packer.run(stop.clone())));
         }
         let inner = Inner {
@@ -147,7 +144,7 @@ impl<'a> Parts<'a> {
 ///
 /// # Errors
 /// When it is no `StreamAccessLogsMessage`; entries before the damage were seen.
-pub fn each_entry<'a>(message: &'a [u8], mut each: impl FnMut(EntryKind, &'a [u8])) -> Result<(), BadWire> {
+fn each_entry<'a>(message: &'a [u8], mut each: impl FnMut(EntryKind, &'a [u8])) -> Result<(), BadWire> {
     Fields(message).each(|number, value| {
         let kind = match number {
             2 => EntryKind::Http,

@@ -14,7 +14,7 @@ pub(super) const VALUE_MAX: f64 = 9_007_199_254_740_992.0;
 /// Bytes of one label's value; Istio's longest are host names and principals.
 pub(super) const LABEL_BYTES_MAX: usize = 1_024;
 /// Bounds of all histograms of Istio and Envoy, unless the proxy is told otherwise.
-pub(super) const ISTIO_BOUNDS: [f64; 19] = [
+pub const ISTIO_BOUNDS: [f64; 19] = [
     0.5,
     1.0,
     5.0,

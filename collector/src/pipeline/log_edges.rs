@@ -10,14 +10,13 @@ use std::sync::Arc;
 pub use labels::{Direction, LogNode};
 
 use self::labels::{Host, Told};
+use super::Room;
 use super::edge_rows::{ISTIO_BOUNDS, VALUE_MAX};
 use crate::store::log::LogBlockBuilder;
 use crate::store::{Edge, Histogram, Totals};
 
 /// Different edges and steps that the lines of one block may make; what is beyond is not drawn, and counted.
 pub const EDGES_PER_BLOCK_MAX: usize = 10_000;
-/// Edges that are remembered as being in the store's dictionary.
-const KNOWN_MAX: usize = 100_000;
 
 /// What the log says of a finished request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -74,6 +73,7 @@ pub struct CallAmounts {
 pub struct LogEdges {
     calls: HashMap<CallKey, Sum, ahash::RandomState>,
     nodes: Vec<Arc<LogNode>>,
+    node_numbers: HashMap<Arc<LogNode>, u32, ahash::RandomState>,
     /// Of a cluster and a route: whether only the request's host tells where it went, and whether the route has a meaning.
     meanings: HashMap<(u32, u32), (bool, bool), ahash::RandomState>,
     /// Requests and connections that found no room.
@@ -89,18 +89,18 @@ struct Sum {
     sent_bytes: u64,
 }
 
-/// Edges that the store's dictionary is known to have.
-#[derive(Default)]
-pub struct KnownEdges(HashSet<[u8; 16]>);
-
 /// Edges with what they carried, by the start of their step.
 pub type AddedEdges = Vec<(i64, Arc<Edge>, Totals)>;
 
 impl LogEdges {
-    /// The number of a proxy in this block.
+    /// The number of a proxy in this block. Its workers have a stream each, and are one.
     pub fn node(&mut self, node: &Arc<LogNode>) -> u32 {
-        self.nodes.push(Arc::clone(node));
-        self.nodes.len() as u32 - 1
+        let next = self.nodes.len() as u32;
+        let number = *self.node_numbers.entry(Arc::clone(node)).or_insert(next);
+        if number == next {
+            self.nodes.push(Arc::clone(node));
+        }
+        number
     }
 
     /// Counts a request or connection that has ended.
@@ -135,25 +135,21 @@ impl LogEdges {
         sum.sent_bytes = with(sum.sent_bytes, amounts.sent_bytes);
     }
 
-    /// The edges, and how many requests are in none. `room` is how many new ones the store's dictionary may take.
+    /// The edges, and how many requests are in none because the store's dictionary has no room.
     #[must_use]
-    pub fn finish(self, texts: &LogBlockBuilder, known: &mut KnownEdges, mut room: usize) -> (AddedEdges, u64) {
+    pub fn finish(self, texts: &LogBlockBuilder, room: Room<'_>) -> (AddedEdges, u64) {
         let (bounds, mut refused) = (Arc::<[f64]>::from(ISTIO_BOUNDS), self.refused);
-        let mut added = Vec::with_capacity(self.calls.len());
-        if known.0.len() > KNOWN_MAX {
-            known.0.clear();
-        }
+        let (mut added, mut new) = (Vec::with_capacity(self.calls.len()), HashSet::new());
         for (key, sum) in &self.calls {
             let Some(node) = self.nodes.get(key.node as usize) else { continue };
             let labels = labels::labels(&told(key, node, texts));
             let edge = Edge::new(Arc::new(labels), Arc::clone(&bounds));
-            if !known.0.contains(edge.hash()) {
-                let Some(left) = room.checked_sub(1) else {
+            if !new.contains(edge.hash()) && !(room.is_known)(&edge.labels) {
+                if new.len() >= room.new_edges {
                     refused += sum.requests;
                     continue;
-                };
-                room = left;
-                known.0.insert(*edge.hash());
+                }
+                new.insert(*edge.hash());
             }
             added.push((key.step_s, Arc::new(edge), sum.totals(key.protocol, &bounds)));
         }
@@ -215,6 +211,9 @@ impl Sum {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::EdgeLabels;
+
+    const ROOM: Room<'static> = Room { is_known: &|_| false, new_edges: 10 };
 
     fn node() -> Arc<LogNode> {
         let word = |text: &str| Arc::from(text);
@@ -231,8 +230,8 @@ mod tests {
 
     #[test]
     fn requests_add_up_by_what_tells_them_apart() {
-        let (mut texts, mut edges, mut known) = (LogBlockBuilder::new(), LogEdges::default(), KnownEdges::default());
-        let node = edges.node(&node());
+        let (mut texts, mut edges) = (LogBlockBuilder::new(), LogEdges::default());
+        let node = [edges.node(&node()), edges.node(&node())][1];
         let key = CallKey { step_s: 10, node, code: 200, cluster: texts.intern(b"web"), ..CallKey::default() };
         let amounts = CallAmounts { duration_us: Some(7_000), received_bytes: 10, sent_bytes: 100 };
         // Neither the host nor the route matters where the cluster names the service.
@@ -240,7 +239,7 @@ mod tests {
         edges.add(key, amounts, &texts);
         edges.add(CallKey { authority, route, ..key }, amounts, &texts);
         edges.add(CallKey { code: 503, ..key }, CallAmounts { duration_us: None, ..amounts }, &texts);
-        let (mut added, refused) = edges.finish(&texts, &mut known, 10);
+        let (mut added, refused) = edges.finish(&texts, ROOM);
         added.sort_by_key(|(_, _, totals)| totals.requests);
         assert_eq!((added.len(), refused), (2, 0));
         let (step_s, edge, totals) = &added[1];
@@ -256,7 +255,7 @@ mod tests {
         let node = edges.node(&node());
         let key = CallKey { node, protocol: LogProtocol::Tcp, ..CallKey::default() };
         edges.add(key, CallAmounts { duration_us: Some(1), received_bytes: 3, sent_bytes: 4 }, &texts);
-        let (added, _) = edges.finish(&texts, &mut KnownEdges::default(), 1);
+        let (added, _) = edges.finish(&texts, ROOM);
         let expected = Totals { tcp_received_bytes: 3, tcp_sent_bytes: 4, tcp_opened: 1, tcp_closed: 1, ..Totals::default() };
         assert_eq!((&added[0].2, &*added[0].1.labels.response_code), (&expected, ""));
     }
@@ -269,24 +268,25 @@ mod tests {
         for received_bytes in [1, 1 << 62, u64::MAX, 2] {
             edges.add(key, CallAmounts { duration_us: None, received_bytes, sent_bytes: 1 << 53 }, &texts);
         }
-        let (added, _) = edges.finish(&texts, &mut KnownEdges::default(), 1);
+        let (added, _) = edges.finish(&texts, ROOM);
         assert_eq!((added[0].2.tcp_received_bytes, added[0].2.tcp_sent_bytes, added[0].2.tcp_closed), (3, 1 << 53, 4));
     }
 
     #[test]
     fn a_full_dictionary_takes_what_it_has() {
-        let mut known = KnownEdges::default();
         let texts = LogBlockBuilder::new();
-        let one = |codes: [u16; 2], known: &mut KnownEdges, room| {
+        let counted = |calls: [(u16, i64); 3], new_edges| {
             let mut edges = LogEdges::default();
             let node = edges.node(&node());
-            for code in codes {
-                edges.add(CallKey { node, code, ..CallKey::default() }, CallAmounts::default(), &texts);
+            for (code, step_s) in calls {
+                edges.add(CallKey { node, code, step_s, ..CallKey::default() }, CallAmounts::default(), &texts);
             }
-            let (added, refused) = edges.finish(&texts, known, room);
+            let is_known = |labels: &EdgeLabels| &*labels.response_code == "200";
+            let (added, refused) = edges.finish(&texts, Room { is_known: &is_known, new_edges });
             (added.len(), refused)
         };
-        assert_eq!(one([200, 200], &mut known, 1), (1, 0));
-        assert_eq!(one([200, 404], &mut known, 0), (1, 1));
+        // One new edge, in two steps.
+        assert_eq!(counted([(200, 0), (404, 0), (404, 10)], 1), (3, 0));
+        assert_eq!(counted([(200, 0), (404, 0), (404, 10)], 0), (1, 2));
     }
 }

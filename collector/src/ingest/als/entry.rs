@@ -8,6 +8,7 @@ use super::properties::{Scratch, http_request, http_response, tcp_connection};
 use super::structs::{Payload, payload, peer};
 use super::wire::{BadWire, Fields, Value};
 use super::words::Words;
+use crate::ingest::door::Times;
 use crate::pipeline::log_edges::{CallAmounts, CallKey, Direction, LogEdges, LogProtocol, PeerIds};
 use crate::store::log::{AttributeRef, LogBlockBuilder, NumberField, TextField};
 
@@ -15,22 +16,12 @@ use crate::store::log::{AttributeRef, LogBlockBuilder, NumberField, TextField};
 const PEERS_CACHED_MAX: usize = 10_000;
 /// A step of the finest rollup.
 const STEP_NS: i64 = 10_000_000_000;
-/// How far an entry may begin in the future: clocks differ.
-const FUTURE_NS_MAX: i64 = 3_600 * 1_000_000_000;
 
 /// HTTP or TCP: a stream has one kind, each message says which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EntryKind {
     Http,
     Tcp,
-}
-
-/// Which times are taken.
-#[derive(Clone, Copy, Debug)]
-pub struct Times {
-    pub now_ns: i64,
-    /// Lines that ended before are refused: their slice is about to be dropped.
-    pub oldest_ns: i64,
 }
 
 /// What became of entries.
@@ -40,6 +31,12 @@ pub struct EntryCounts {
     pub undecodable: u64,
     pub too_old: u64,
     pub in_future: u64,
+}
+
+impl EntryCounts {
+    pub fn refused(&self) -> u64 {
+        self.undecodable + self.too_old + self.in_future
+    }
 }
 
 /// A block that is being filled, with the edges of its lines.
@@ -367,12 +364,9 @@ impl Filler {
         let end_ns = facts.start_ns.saturating_add(lasted_ns);
         // A connection may have begun long before what is kept; its line stands where it ended.
         let time_ns = if facts.start_ns < times.oldest_ns { end_ns } else { facts.start_ns };
-        if time_ns < times.oldest_ns {
-            self.counts.too_old += 1;
-            return self.builder.discard();
-        }
-        if time_ns > times.now_ns.saturating_add(FUTURE_NS_MAX) {
-            self.counts.in_future += 1;
+        if let Err(reason) = times.check(time_ns) {
+            let refused = if reason == "too_old" { &mut self.counts.too_old } else { &mut self.counts.in_future };
+            *refused += 1;
             return self.builder.discard();
         }
         let is_inbound = self.direction(source) == Some(Direction::Inbound);

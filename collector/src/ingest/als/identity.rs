@@ -8,16 +8,15 @@ use envoy_types::pb::google::protobuf::Struct;
 use envoy_types::pb::google::protobuf::value::Kind;
 use prost::Message;
 use serde_json::{Map, Value as Json};
-use sidelight_mesh::identity::NodeIdentity;
+use sidelight_mesh::identity::{DEFAULT_CLUSTER_ID, NodeIdentity};
 
 use super::wire::BadWire;
+use crate::ingest::door::cut;
 use crate::pipeline::log_edges::{Direction, LogNode};
 use crate::store::{AttributeValue, Resource};
 
 /// Longest name that is taken over from a node: no name in a mesh is longer than a DNS name. A longer one is cut.
 const NAME_BYTES_MAX: usize = 253;
-/// Cluster of a node that names none, as Istio calls it.
-const DEFAULT_CLUSTER_ID: &str = "Kubernetes";
 /// Where workloads of nodes without a namespace live, as in Kubernetes.
 const DEFAULT_NAMESPACE: &str = "default";
 
@@ -109,11 +108,7 @@ fn direction(log_name: &str) -> Option<Direction> {
 }
 
 fn bounded(text: &str) -> String {
-    let mut end = text.len().min(NAME_BYTES_MAX);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text[..end].to_owned()
+    cut(text, NAME_BYTES_MAX).0.to_owned()
 }
 
 /// Structs inside structs of a node's metadata.

@@ -3,17 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::entry::{Filler, Times};
+use super::entry::Filler;
 use super::{DOOR, FLUSH_AFTER, SIGNAL, Taken, each_entry};
 use crate::clock::now_ms;
+use crate::ingest::door::Times;
 use crate::ingest::scrape::EDGES_MAX;
-use crate::pipeline::log_edges::KnownEdges;
-use crate::pipeline::{Intake, WriteError, WriterHandle};
+use crate::pipeline::{Intake, Room, WriteError, WriterHandle};
 use crate::store::log::LEVEL_QUICK;
 use crate::store::{BlockWrite, Counts, Delivery, Store, WriteBatch};
 
@@ -37,7 +36,6 @@ struct Shared {
     store: Arc<dyn Store>,
     writer: WriterHandle,
     intake: Intake,
-    known: Arc<Mutex<KnownEdges>>,
 }
 
 /// A block that is being filled, and what its streams wait for.
@@ -54,10 +52,9 @@ impl Packer {
         store: Arc<dyn Store>,
         writer: WriterHandle,
         intake: Intake,
-        known: Arc<Mutex<KnownEdges>>,
         kept: Duration,
     ) -> Self {
-        let shared = Arc::new(Shared { store, writer, intake, known });
+        let shared = Arc::new(Shared { store, writer, intake });
         Self { queue, storing: Arc::new(Semaphore::new(STORING_MAX)), shared, kept }
     }
 
@@ -102,9 +99,7 @@ impl Packer {
     }
 
     fn times(&self) -> Times {
-        let now_ns = now_ms().saturating_mul(1_000_000);
-        let kept_ns = i64::try_from(self.kept.as_nanos()).unwrap_or(i64::MAX);
-        Times { now_ns, oldest_ns: now_ns.saturating_sub(kept_ns) }
+        Times::new(now_ms(), self.kept)
     }
 }
 
@@ -136,7 +131,10 @@ async fn store(shared: Arc<Shared>, pack: Pack, _place: OwnedSemaphorePermit) {
             WriteError::Closed => return warn!("access logs came too late to be stored: the collector is shutting down"),
             // It would not take it the next time either, and all that comes after it would wait for that.
             WriteError::Store(source) if !source.is_outage() => {
-                warn!(error = &error as &dyn std::error::Error, "the database refused a block of access logs; its lines are lost");
+                warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the database refused a block of access logs; its lines are lost"
+                );
                 shared.refused(batch);
                 break;
             }
@@ -158,8 +156,9 @@ impl Shared {
     }
 
     fn batch(&self, filler: Filler, bytes: u64) -> WriteBatch {
-        let room = EDGES_MAX.saturating_sub(self.store.edge_count());
-        let (added, without_edge) = filler.edges.finish(&filler.builder, &mut self.known.lock(), room);
+        let is_known = |labels: &_| self.store.knows_edge(labels);
+        let room = Room { is_known: &is_known, new_edges: EDGES_MAX.saturating_sub(self.store.edge_count()) };
+        let (added, without_edge) = filler.edges.finish(&filler.builder, room);
         let mut counts = Counts::default();
         counts.add(DOOR, SIGNAL, "received", filler.counts.received);
         counts.add(DOOR, SIGNAL, "bytes", bytes);

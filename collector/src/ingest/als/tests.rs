@@ -11,13 +11,17 @@ use prost::Message;
 
 use self::sample::{entries, http_entry, node, peer_any, tcp_entry};
 use super::*;
-use crate::pipeline::log_edges::KnownEdges;
+use crate::pipeline::Room;
 use crate::store::log::{LEVEL_QUICK, LogBlock, LogRecord, NumberField, TextField};
 use crate::store::{AttributeValue, EdgeLabels};
 
 /// The second at which the sample entries begin.
 const START_S: i64 = 1_795_413_600;
-const TIMES: Times = Times { now_ns: (START_S + 100) * 1_000_000_000, oldest_ns: (START_S - 3600) * 1_000_000_000 };
+const ROOM: Room<'static> = Room { is_known: &|_| false, new_edges: 1000 };
+
+fn times() -> Times {
+    Times::new((START_S + 100) * 1_000, Duration::from_secs(3700))
+}
 
 fn identity() -> Arc<StreamIdentity> {
     Arc::new(StreamIdentity::read(&node("front", "http_envoy_accesslog").encode_to_vec()).unwrap())
@@ -25,7 +29,7 @@ fn identity() -> Arc<StreamIdentity> {
 
 fn fill(kind: EntryKind, entries: &[Vec<u8>]) -> Filler {
     let (mut filler, identity) = (Filler::new(), identity());
-    entries.iter().for_each(|entry| filler.add(&identity, kind, entry, TIMES));
+    entries.iter().for_each(|entry| filler.add(&identity, kind, entry, times()));
     filler
 }
 
@@ -36,7 +40,7 @@ fn records(filler: &Filler) -> Vec<LogRecord> {
 }
 
 fn added(filler: Filler) -> Vec<(Arc<EdgeLabels>, u64, f64)> {
-    let (added, refused) = filler.edges.finish(&filler.builder, &mut KnownEdges::default(), 1000);
+    let (added, refused) = filler.edges.finish(&filler.builder, ROOM);
     assert_eq!(refused, 0);
     let mut added: Vec<_> =
         added.into_iter().map(|(_, edge, totals)| (Arc::clone(&edge.labels), totals.requests, totals.duration.sum)).collect();
@@ -221,7 +225,7 @@ fn times_that_cannot_be_are_refused() {
     };
     let entries = [at(0, 0), at(START_S + 3702, 0), at(START_S - 3601, 0), at(START_S - 90_000, 90_000), Vec::new()];
     let filler = fill(EntryKind::Tcp, &entries);
-    let expected = EntryCounts { received: 5, undecodable: 0, too_old: 3, in_future: 1 };
+    let expected = entry::EntryCounts { received: 5, undecodable: 0, too_old: 3, in_future: 1 };
     assert_eq!((filler.counts, filler.builder.rows()), (expected, 1));
     // A connection that lasted for a day stands where it ended.
     assert_eq!(records(&filler)[0].time_ns / 1_000_000_000, START_S);
@@ -234,7 +238,7 @@ fn a_bad_entry_leaves_the_others_alone() {
     assert_eq!((filler.counts.received, filler.counts.undecodable, filler.builder.rows()), (4, 2, 2));
     let records = records(&filler);
     assert_eq!(records[0], records[1]);
-    filler.counts = EntryCounts::default();
+    filler.counts = entry::EntryCounts::default();
     assert_eq!(added(filler)[0].1, 2);
 }
 
@@ -330,8 +334,7 @@ proptest! {
         damaged[place.index(good.len())] = byte;
         let filler = fill(EntryKind::Http, &[damaged, good[..cut.index(good.len())].to_vec(), good]);
         prop_assert_eq!(filler.counts.received, 3);
-        let refused = filler.counts.undecodable + filler.counts.too_old + filler.counts.in_future;
-        prop_assert_eq!(filler.builder.rows() as u64 + refused, 3);
+        prop_assert_eq!(filler.builder.rows() as u64 + filler.counts.refused(), 3);
         prop_assert!(!records(&filler).is_empty());
         let _ = added_any(filler);
     }
@@ -348,5 +351,5 @@ proptest! {
 }
 
 fn added_any(filler: Filler) -> usize {
-    filler.edges.finish(&filler.builder, &mut KnownEdges::default(), 1000).0.len()
+    filler.edges.finish(&filler.builder, ROOM).0.len()
 }

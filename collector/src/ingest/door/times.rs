@@ -11,7 +11,7 @@ const FUTURE_NS_MAX: i64 = 3600 * 1_000_000_000;
 #[derive(Clone, Copy, Debug)]
 pub struct Times {
     pub now_ns: i64,
-    oldest_ns: i64,
+    pub oldest_ns: i64,
     newest_ns: i64,
 }
 

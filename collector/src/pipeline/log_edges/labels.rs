@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use super::LogProtocol;
+use crate::pipeline::edge_rows::LABEL_BYTES_MAX;
 use crate::store::EdgeLabels;
 
 const UNKNOWN: &str = "unknown";
-/// Longest label; a longer one counts as unknown.
-const LABEL_BYTES_MAX: usize = 1_024;
 /// Clusters that stand for a place without a service.
 const SPECIAL_CLUSTERS: [&str; 5] = [
     "BlackHoleCluster",
@@ -51,7 +50,7 @@ impl Direction {
 macro_rules! log_node {
     ($($name:ident),+) => {
         /// The workload of the proxy that wrote a log.
-        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
         pub struct LogNode { $(pub $name: Arc<str>),+ }
 
         impl LogNode {
@@ -160,6 +159,7 @@ fn or_unknown(text: &str) -> &str {
     known_or(text, UNKNOWN)
 }
 
+/// What is too long for a label counts as unknown.
 fn known_or<'a>(text: &'a str, other: &'a str) -> &'a str {
     if text.is_empty() || text.len() > LABEL_BYTES_MAX { other } else { text }
 }

@@ -11,6 +11,7 @@ use sidelight_mesh::config::MeshConfig;
 use super::facts::{Instance, MeshFacts, WorkloadFacts};
 use super::options::GraphOptions;
 use super::{Input, build};
+use crate::pipeline::ISTIO_BOUNDS;
 use crate::query::window::Moment;
 use crate::store::{EdgeLabels, EdgeTotals, Histogram, Totals, Window};
 
@@ -258,27 +259,7 @@ pub fn labels() -> EdgeLabels {
 /// A histogram with Istio's bounds that holds each value so many times.
 #[must_use]
 pub fn durations(values: &[(f64, u64)]) -> Histogram {
-    let bounds = [
-        0.5,
-        1.0,
-        5.0,
-        10.0,
-        25.0,
-        50.0,
-        100.0,
-        250.0,
-        500.0,
-        1000.0,
-        2500.0,
-        5000.0,
-        10_000.0,
-        30_000.0,
-        60_000.0,
-        300_000.0,
-        600_000.0,
-        1_800_000.0,
-        3_600_000.0,
-    ];
+    let bounds = ISTIO_BOUNDS;
     let mut histogram = Histogram { bounds: Arc::from(bounds), counts: vec![0; bounds.len() + 1], sum: 0.0 };
     for (value, times) in values {
         histogram.counts[bounds.partition_point(|bound| bound < value)] += times;
