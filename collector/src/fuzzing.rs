@@ -1,11 +1,12 @@
 //! Every parser of foreign bytes as a function of bytes alone, for fuzzers: none may panic, whatever it is given.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::now_ms;
 use crate::ingest::door::Times;
-use crate::ingest::{exposition, otlp, scrape, zipkin};
+use crate::ingest::{als, exposition, log_lines, otlp, scrape, zipkin};
 use crate::store::log::LogBlock;
 use crate::store::{sample, span_block};
 
@@ -24,6 +25,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "zipkin_json", run: |bytes| zipkin::fuzz_json(bytes, times()) },
     Target { name: "zipkin_protobuf", run: |bytes| zipkin::fuzz_protobuf(bytes, times()) },
     Target { name: "remote_write", run: remote_write },
+    Target { name: "als", run: |bytes| als::fuzz(bytes, Times::new(now_ms(), Duration::MAX)) },
+    Target { name: "access_log", run: access_log },
     Target { name: "span_block", run: span_block },
     Target { name: "log_block", run: log_block },
     Target { name: "sample_block", run: sample_block },
@@ -45,6 +48,10 @@ fn read_exposition(bytes: &[u8], content_type: &str) {
     for sample in exposition::samples(&text, format) {
         let _ = std::hint::black_box(sample);
     }
+}
+
+fn access_log(bytes: &[u8]) {
+    let _ = log_lines::parse(&String::from_utf8_lossy(bytes), &Arc::default());
 }
 
 fn remote_write(bytes: &[u8]) {

@@ -30,8 +30,9 @@ use self::pack::Packer;
 pub use self::service::{PATH, service};
 use self::wire::{BadWire, Fields};
 use super::door::Times;
-use crate::pipeline::{Intake, WriterHandle};
+use crate::pipeline::{Intake, Room, WriterHandle};
 use crate::store::Store;
+use crate::store::log::LEVEL_QUICK;
 
 /// Names the door in `GET /api/ingest`.
 pub const DOOR: &str = "als";
@@ -158,4 +159,16 @@ fn each_entry<'a>(message: &'a [u8], mut each: impl FnMut(EntryKind, &'a [u8])) 
             Ok(())
         })
     })
+}
+
+/// For fuzzers: all that a message goes through before its block is stored.
+pub(crate) fn fuzz(message: &[u8], times: Times) {
+    let Ok(parts) = Parts::read(message) else { return };
+    let Ok(identity) = StreamIdentity::read(parts.identifier.unwrap_or_default()) else { return };
+    let (identity, mut filler) = (Arc::new(identity), Filler::new());
+    let _ = each_entry(message, |kind, entry| filler.add(&identity, kind, entry, times));
+    let blocks = filler.builder.finish(LEVEL_QUICK).unwrap_or_default();
+    let stored: u32 = blocks.iter().map(|block| block.items).sum();
+    assert_eq!(u64::from(stored) + filler.counts.refused(), filler.counts.received);
+    let _ = filler.edges.finish(&filler.builder, Room { is_known: &|_| false, new_edges: usize::MAX });
 }
