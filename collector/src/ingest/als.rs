@@ -32,7 +32,7 @@ use self::wire::{BadWire, Fields};
 use super::door::Times;
 use crate::pipeline::{Intake, Room, WriterHandle};
 use crate::store::Store;
-use crate::store::log::LEVEL_QUICK;
+use crate::store::log::{LEVEL_QUICK, LogBlock};
 
 /// Names the door in `GET /api/ingest`.
 pub const DOOR: &str = "als";
@@ -161,7 +161,7 @@ fn each_entry<'a>(message: &'a [u8], mut each: impl FnMut(EntryKind, &'a [u8])) 
     })
 }
 
-/// For fuzzers: all that a message goes through before its block is stored.
+/// For fuzzers: all that a message goes through, with the block and the edges that its entries come to.
 pub(crate) fn fuzz(message: &[u8], times: Times) {
     let Ok(parts) = Parts::read(message) else { return };
     let Ok(identity) = StreamIdentity::read(parts.identifier.unwrap_or_default()) else { return };
@@ -170,5 +170,8 @@ pub(crate) fn fuzz(message: &[u8], times: Times) {
     let blocks = filler.builder.finish(LEVEL_QUICK).unwrap_or_default();
     let stored: u32 = blocks.iter().map(|block| block.items).sum();
     assert_eq!(u64::from(stored) + filler.counts.refused(), filler.counts.received);
+    for block in blocks {
+        assert!(LogBlock::open(&block.data).is_ok(), "a block that was just written cannot be read");
+    }
     let _ = filler.edges.finish(&filler.builder, Room { is_known: &|_| false, new_edges: usize::MAX });
 }

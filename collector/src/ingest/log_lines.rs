@@ -143,6 +143,13 @@ fn read(body: &[u8], resource: &Arc<Resource>, times: Times) -> Read {
     Read { request: LogRequest { door: DOOR, records, counts, delivery: Delivery::new(DOOR, &named) }, received, refused }
 }
 
+/// For fuzzers: all that a body goes through before it is handed over.
+pub(crate) fn fuzz(body: &[u8], times: Times) {
+    let resource = resource(&Params::parse("service=reviews&namespace=bookinfo"));
+    let Read { request, received, refused } = read(body, &resource, times);
+    assert_eq!(received, (request.records.len() + refused.len()) as u64, "a line was lost, or counted twice");
+}
+
 fn judge(line: &[u8], resource: &Arc<Resource>, times: Times) -> Result<LogRecord, Reason> {
     if line.len() > LINE_BYTES_MAX {
         return Err("line_too_long");

@@ -198,18 +198,18 @@ async fn stored<T>(_attempt: Attempt, writing: impl Future<Output = Result<T, Wr
 }
 
 /// For fuzzers: all that a body of any signal goes through before it is handed over.
-pub(crate) fn fuzz_protobuf(body: &[u8], times: Times) {
+pub(crate) fn fuzz_protobuf(body: &[u8], times: Times, samples: &mut SamplePush) {
     let (mut interner, items_max) = (Interner::default(), DoorLimits::default().items);
     let _ = spans::decode(body, times, &mut interner, items_max);
     let _ = logs::decode(body, times, &mut interner, items_max);
-    let _ = metrics::decode(body, times.now_ns / 1_000_000, &mut SamplePush::for_fuzzers(items_max));
+    let _ = metrics::decode(body, times.now_ns / 1_000_000, samples);
 }
 
 /// For fuzzers: the same as JSON.
-pub(crate) fn fuzz_json(body: &[u8], times: Times) {
+pub(crate) fn fuzz_json(body: &[u8], times: Times, samples: &mut SamplePush) {
     for signal in Signal::ALL {
         if let Ok(body) = json::to_protobuf(signal, body) {
-            fuzz_protobuf(&body, times);
+            fuzz_protobuf(&body, times, samples);
         }
     }
 }

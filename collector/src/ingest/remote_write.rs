@@ -16,6 +16,7 @@ use super::door::{Door, DoorLimits, DoorSecurity, Guard, Refusal, require_token}
 use crate::pipeline::SamplePush;
 use crate::store::Store;
 
+
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct RemoteWriteDoor {
@@ -44,9 +45,9 @@ impl RemoteWriteDoor {
     }
 }
 
-/// For fuzzers: both versions.
-pub(crate) fn fuzz(body: &[u8]) {
+/// For fuzzers: both versions, as far as they go before they are handed over.
+pub(crate) fn fuzz(body: &[u8], samples: impl Fn() -> SamplePush) {
     for version in [decode::Version::One, decode::Version::Two] {
-        let _ = decode::decode(version, body, SamplePush::for_fuzzers(DoorLimits::default().items));
+        let _ = decode::decode(version, body, samples());
     }
 }

@@ -58,11 +58,6 @@ impl SamplePush {
         Self { index, check, blocks: BTreeMap::new(), series: Vec::new(), kept: 0, refused: BTreeMap::new(), items_max }
     }
 
-    /// With a small dictionary of its own.
-    pub(crate) fn for_fuzzers(items_max: usize) -> Self {
-        Self::up_to(items_max, Arc::new(SeriesIndex::new(0, 1000)), Arc::new(|_| Ok(())))
-    }
-
     /// Samples that may still come.
     #[must_use]
     pub fn room(&self) -> u64 {

@@ -216,5 +216,22 @@ async fn on_own_stack<T: Send + 'static>(
     answer.await.unwrap_or_else(|_| execution("the query failed; the log tells why"))
 }
 
+/// For fuzzers: an expression as it is read, planned, printed, and answered where no series is.
+pub(crate) fn fuzz(text: &str, times: Times) {
+    let run = || {
+        let _ = plan::formatted(text);
+        let Ok(plan) = plan::plan(text, times) else { return };
+        let nothing = vec![Vec::new(); plan.selects().len()];
+        let _ = answer::answer(&plan, &nothing, &Limits::default());
+    };
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, run);
+        let Ok(thread) = thread else { return };
+        if let Err(panic) = thread.join() {
+            std::panic::resume_unwind(panic);
+        }
+    });
+}
+
 #[cfg(test)]
 mod tests;

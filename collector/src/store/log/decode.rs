@@ -84,7 +84,8 @@ impl LogBlock {
         Self::parse(data)
     }
 
-    fn parse(data: Vec<u8>) -> Result<Self, CorruptLog> {
+    /// What compression held.
+    pub(crate) fn parse(data: Vec<u8>) -> Result<Self, CorruptLog> {
         let mut reader = Reader(&data);
         let rows = reader.count()?;
         if rows == 0 || rows > ROWS_MAX {
