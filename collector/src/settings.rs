@@ -214,15 +214,11 @@ impl Settings {
     }
 
     fn check_discoveries(&self, mistakes: &mut Vec<String>) {
-        if let Some(url) = &self.remote_write
-            && !is_url(&url.0)
-        {
-            mistakes.push(format!("`{url}` is not a URL to send samples on to, such as http://127.0.0.1:9090/api/v1/write"));
+        if let Some(url) = &self.remote_write {
+            check_url(url, "send samples on to, such as http://127.0.0.1:9090/api/v1/write", mistakes);
         }
-        if let Some(url) = &self.scrape_http_sd
-            && !is_url(url)
-        {
-            mistakes.push(format!("`{url}` is not a URL to ask for targets, such as http://127.0.0.1:8080/targets"));
+        if let Some(url) = &self.scrape_http_sd {
+            check_url(&ForwardUrl(url.clone()), "ask for targets, such as http://127.0.0.1:8080/targets", mistakes);
         }
         match self.scrape_config.as_deref().map(scrape::config::read) {
             None | Some(Ok(_)) => {}
@@ -252,6 +248,15 @@ impl Settings {
                 ));
             }
         }
+    }
+}
+
+fn check_url(url: &ForwardUrl, purpose: &str, mistakes: &mut Vec<String>) {
+    let has_login = url.0.parse::<http::Uri>().is_ok_and(|uri| uri.authority().is_some_and(|at| at.as_str().contains('@')));
+    if !is_url(&url.0) {
+        mistakes.push(format!("`{url}` is not a URL to {purpose}"));
+    } else if has_login {
+        mistakes.push(format!("`{url}` was given with a name or password, which are not sent; leave them out"));
     }
 }
 
@@ -287,5 +292,8 @@ mod tests {
         assert!(Database::parse("sqlite:").is_err());
         let url = ForwardUrl("https://u:secret@h:9090/api/v1/write?token=secret".to_owned());
         assert_eq!(format!("{url} {url:?}"), "https://h:9090/api/v1/write https://h:9090/api/v1/write");
+        let settings = Settings { remote_write: Some(url), ..Settings::new(Database::Sqlite("x.db".into())) };
+        let mistakes = settings.validate().unwrap_err().to_string();
+        assert!(mistakes.contains("are not sent") && !mistakes.contains("secret"), "{mistakes}");
     }
 }

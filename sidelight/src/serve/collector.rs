@@ -70,10 +70,10 @@ pub struct CollectorArgs {
     #[arg(long, env = "SIDELIGHT_SCRAPE_CONFIG", value_name = "prometheus.yml")]
     pub scrape_config: Option<PathBuf>,
     /// Server that tells further targets, in the format of Prometheus' http_sd; asked every minute
-    #[arg(long, env = "SIDELIGHT_SCRAPE_HTTP_SD", value_name = "URL")]
+    #[arg(long, env = "SIDELIGHT_SCRAPE_HTTP_SD", hide_env_values = true, value_name = "URL")]
     pub scrape_http_sd: Option<String>,
     /// Where the samples of scrapes are sent on, by Prometheus' remote write
-    #[arg(long, env = "SIDELIGHT_REMOTE_WRITE", value_name = "URL")]
+    #[arg(long, env = "SIDELIGHT_REMOTE_WRITE", hide_env_values = true, value_name = "URL")]
     pub remote_write: Option<String>,
     /// Percent of the requests that proxies trace
     #[arg(long, env = "SIDELIGHT_TRACE_SAMPLING", default_value_t = 1.0, value_name = "PERCENT")]

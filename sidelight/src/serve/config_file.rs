@@ -83,7 +83,11 @@ fn with_file(command: Command, path: &Path, text: &str) -> Result<Command, Vec<S
 
 fn set_default(collector: Command, name: &str, values: Vec<String>) -> Command {
     let Some(id) = find(&collector, name).map(|argument| argument.get_id().clone()) else { return collector };
-    collector.mut_arg(id, |argument| argument.default_values(values))
+    collector.mut_arg(id, |argument| {
+        // `--help` shows defaults.
+        let is_secret = argument.is_hide_env_values_set();
+        argument.default_values(values).hide_default_value(is_secret)
+    })
 }
 
 /// The values of one setting, as if they had been given as its flag.
@@ -148,7 +152,8 @@ fn is_list(argument: &Arg) -> bool {
 pub fn sample() -> String {
     let mut text = String::from(
         "# Every setting of `sidelight collector` with its default. A flag or a variable SIDELIGHT_<NAME> overrules the file;\n\
-         # a setting without a value is not set. Printed by `sidelight collector --print-config`.\n",
+         # a setting without a value is not set. Printed by `sidelight collector --print-config`.\n\
+         # What every command knows (--log-level, --log-format, --own-traces) is given as a flag or a variable.\n",
     );
     let command = Cli::command();
     let Some(collector) = command.find_subcommand(COLLECTOR) else { return text };
@@ -322,6 +327,25 @@ mod tests {
             let args = parsed(file, &[]).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
             assert_eq!((args.token, args.zipkin_advertise), (None, None), "{file}");
         }
+    }
+
+    #[test]
+    fn what_flags_ask_of_each_other_holds_in_a_file_too() {
+        let args = parsed("door-tls-cert: c.pem\n", &[]).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+        let mut mistakes = Vec::new();
+        assert!(args.doors.settings(&mut mistakes).security.tls.is_none());
+        assert_eq!(mistakes, ["--door-tls-cert needs --door-tls-key"]);
+        let args = parsed("door-tls-cert: c.pem\n", &["--door-tls-key=k.pem"]).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+        assert!(args.doors.settings(&mut Vec::new()).security.tls.is_some());
+    }
+
+    #[test]
+    fn the_help_shows_no_secret_of_the_file() {
+        let file = "token: a-secret-token-of-tests\nlisten: 127.0.0.7:7\n";
+        let mut command = with_file(Cli::command(), Path::new("x.yaml"), file).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+        let collector = command.find_subcommand_mut(COLLECTOR).unwrap_or_else(|| panic!("no collector"));
+        let help = collector.render_help().to_string();
+        assert!(help.contains("127.0.0.7:7") && !help.contains("a-secret"), "{help}");
     }
 
     #[test]

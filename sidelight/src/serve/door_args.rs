@@ -22,13 +22,13 @@ pub struct DoorArgs {
     #[arg(long, env = "SIDELIGHT_OTLP_HTTP", default_value = "127.0.0.1:4318", value_name = "IP:PORT")]
     pub otlp_http: Port,
     /// Certificate chain of the OTLP ports, which then speak TLS only; taken over when the file changes
-    #[arg(long, env = "SIDELIGHT_DOOR_TLS_CERT", value_name = "FILE.pem", requires = "door_tls_key")]
+    #[arg(long, env = "SIDELIGHT_DOOR_TLS_CERT", value_name = "FILE.pem")]
     pub door_tls_cert: Option<PathBuf>,
     /// Private key of that certificate
-    #[arg(long, env = "SIDELIGHT_DOOR_TLS_KEY", value_name = "FILE.pem", requires = "door_tls_cert")]
+    #[arg(long, env = "SIDELIGHT_DOOR_TLS_KEY", value_name = "FILE.pem")]
     pub door_tls_key: Option<PathBuf>,
     /// Let only clients in whose certificate one of these authorities signed
-    #[arg(long, env = "SIDELIGHT_DOOR_CLIENT_CA", value_name = "FILE.pem", requires = "door_tls_cert")]
+    #[arg(long, env = "SIDELIGHT_DOOR_CLIENT_CA", value_name = "FILE.pem")]
     pub door_client_ca: Option<PathBuf>,
     /// Let only clients in that send `authorization: Bearer` with this token; may be repeated, and any of them opens
     #[arg(long, env = "SIDELIGHT_DOOR_TOKEN", hide_env_values = true, value_delimiter = ',', value_name = "TOKEN")]
@@ -75,16 +75,27 @@ impl DoorArgs {
             mistakes.push(format!("--door-token is shorter than {TOKEN_CHARS_MIN} characters"));
         }
         let security = SecuritySettings {
-            tls: self.tls(),
+            tls: self.tls(mistakes),
             tokens: self.door_token.iter().map(|token| Token::new(token)).collect(),
             token_file: self.door_token_file.clone(),
         };
         DoorSettings { limits: self.limits(), security, guard_zipkin: self.door_guard_zipkin }
     }
 
-    fn tls(&self) -> Option<TlsFiles> {
-        let (cert, key) = (self.door_tls_cert.clone()?, self.door_tls_key.clone()?);
-        Some(TlsFiles { cert, key, client_ca: self.door_client_ca.clone() })
+    /// Not left to clap, which asks nothing of what a file of settings says.
+    fn tls(&self, mistakes: &mut Vec<String>) -> Option<TlsFiles> {
+        match (&self.door_tls_cert, &self.door_tls_key) {
+            (Some(cert), Some(key)) => {
+                return Some(TlsFiles { cert: cert.clone(), key: key.clone(), client_ca: self.door_client_ca.clone() });
+            }
+            (Some(_), None) => mistakes.push("--door-tls-cert needs --door-tls-key".to_owned()),
+            (None, Some(_)) => mistakes.push("--door-tls-key needs --door-tls-cert".to_owned()),
+            (None, None) if self.door_client_ca.is_some() => {
+                mistakes.push("--door-client-ca needs --door-tls-cert and --door-tls-key".to_owned());
+            }
+            (None, None) => {}
+        }
+        None
     }
 
     fn limits(&self) -> DoorLimits {
@@ -137,7 +148,14 @@ mod tests {
         assert_eq!(settings.security.tls.unwrap().cert, PathBuf::from("c.pem"));
         assert_eq!((settings.limits.body_bytes, settings.limits.decoded_bytes), (1_048_576, 4_194_304));
         assert_eq!(settings.limits.rate, NonZeroU32::new(1000));
-        assert!(Only::try_parse_from(["collector", "--door-tls-cert=c.pem"]).is_err(), "a certificate needs its key");
+    }
+
+    #[test]
+    fn half_a_guard_is_none() {
+        let mistakes = |flag| settings(&[flag]).1;
+        assert_eq!(mistakes("--door-tls-cert=c.pem"), ["--door-tls-cert needs --door-tls-key"]);
+        assert_eq!(mistakes("--door-tls-key=k.pem"), ["--door-tls-key needs --door-tls-cert"]);
+        assert_eq!(mistakes("--door-client-ca=ca.pem"), ["--door-client-ca needs --door-tls-cert and --door-tls-key"]);
     }
 
     #[test]
