@@ -28,17 +28,17 @@ impl Drop for Traces {
     }
 }
 
-/// Flags of every command.
+/// Flags of every command; they stand behind its own.
 #[derive(Clone, Debug, Args)]
 pub struct LogArgs {
     /// trace, debug, info, warn, error, off, or a list such as `info,sidelight_sidecar=debug`
-    #[arg(long, global = true, env = "SIDELIGHT_LOG_LEVEL", value_name = "LEVEL")]
+    #[arg(long, global = true, display_order = 900, env = "SIDELIGHT_LOG_LEVEL", value_name = "LEVEL")]
     pub log_level: Option<String>,
     /// Lines for people, or one JSON object a line
-    #[arg(long, global = true, env = "SIDELIGHT_LOG_FORMAT", value_enum, default_value = "text")]
+    #[arg(long, global = true, display_order = 901, env = "SIDELIGHT_LOG_FORMAT", value_enum, default_value = "text")]
     pub log_format: LogFormat,
     /// Send Sidelight's own traces by OTLP (gRPC), also to the collector itself: http://127.0.0.1:4317
-    #[arg(long, global = true, env = "SIDELIGHT_OWN_TRACES", value_name = "URL")]
+    #[arg(long, global = true, display_order = 902, env = "SIDELIGHT_OWN_TRACES", value_name = "URL")]
     pub own_traces: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What lies in deploy/ is what the programs that it is meant for accept; a plain Envoy's telemetry arrives.
+//! What lies in deploy/ is what the programs that it is meant for accept.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../../collector/tests/support/envoy.rs"]

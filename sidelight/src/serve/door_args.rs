@@ -18,7 +18,7 @@ pub struct DoorArgs {
     /// OTLP over gRPC and Envoy's access log service; `none` closes the port
     #[arg(long, env = "SIDELIGHT_OTLP_GRPC", default_value = "127.0.0.1:4317", value_name = "IP:PORT")]
     pub otlp_grpc: Port,
-    /// OTLP over HTTP; `none` closes the port
+    /// OTLP over HTTP, lines of access logs and remote write; `none` closes the port
     #[arg(long, env = "SIDELIGHT_OTLP_HTTP", default_value = "127.0.0.1:4318", value_name = "IP:PORT")]
     pub otlp_http: Port,
     /// Certificate chain of the OTLP ports, which then speak TLS only; taken over when the file changes
@@ -39,7 +39,7 @@ pub struct DoorArgs {
     /// Guard --zipkin as the OTLP ports are; proxies configured by this collector send there without TLS or token
     #[arg(long, env = "SIDELIGHT_DOOR_GUARD_ZIPKIN", value_parser = BoolishValueParser::new())]
     pub door_guard_zipkin: bool,
-    /// Spans, samples or log records per second that each door takes on average [default: no limit]
+    /// Spans, samples or log records per second that each door takes on average, Envoy's access logs left out [default: no limit]
     #[arg(long, env = "SIDELIGHT_DOOR_RATE", value_name = "N")]
     pub door_rate: Option<NonZeroU32>,
     /// Largest body of a request to the OTLP ports as it is sent; it may unpack to four times as much
