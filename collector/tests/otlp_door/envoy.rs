@@ -95,6 +95,16 @@ async fn asked(bootstrap: &str, edit: fn(String) -> String, door: SocketAddr) ->
     envoy
 }
 
+/// The Envoy is a workload of the graph, counted from what it told.
+async fn is_drawn(collector: &Collector, telemetry: &str) {
+    let path = "/api/namespaces/graph?namespaces=shop&graphType=workload&duration=600s";
+    eventually("the graph shows the Envoy", async || {
+        let (_, graph) = get(collector.addresses().dashboard, path).await;
+        graph.contains(r#""workload":"checkout"#) && graph.contains(telemetry)
+    })
+    .await;
+}
+
 async fn spans_arrive(bootstrap: &str, door: &str, place: &Place) {
     let collector = Collector::start(settings(place)).await.unwrap();
     let addresses = collector.addresses();
@@ -113,6 +123,7 @@ async fn spans_arrive(bootstrap: &str, door: &str, place: &Place) {
     assert_eq!(traces.len() as u64, REQUESTS);
     let tags = &traces[0][0]["tags"];
     assert_eq!((&tags["http.status_code"], &tags["component"]), (&"200".into(), &"proxy".into()));
+    is_drawn(&collector, r#""telemetry":["spans"]"#).await;
     drop(envoy);
     collector.shutdown().await;
 }
