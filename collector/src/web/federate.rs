@@ -39,7 +39,8 @@ async fn federate(State(store): State<Arc<dyn Store>>, RawQuery(query): RawQuery
         let matchers = parse_selector(selector).map_err(|error| Refusal::bad_request(error.to_string()))?;
         let query = SampleQuery { samples_max: SAMPLES_MAX, ..SampleQuery::new(matchers, to_ms - LOOKBACK_MS, to_ms) };
         match store.select(&query).await {
-            Ok(found) => series.extend(found),
+            // Only the newest is told; of all selectors together the others would be too much to hold.
+            Ok(found) => series.extend(found.into_iter().map(newest)),
             Err(error @ StoreError::TooManySamples(_)) => return Err(Refusal::bad_request(error.to_string())),
             Err(error) => return Err(error.into()),
         }
@@ -47,6 +48,11 @@ async fn federate(State(store): State<Arc<dyn Store>>, RawQuery(query): RawQuery
     series.sort_by(|a, b| a.labels.cmp(&b.labels));
     series.dedup_by(|a, b| a.labels == b.labels);
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text(&mut series)).into_response())
+}
+
+fn newest(mut series: SeriesSamples) -> SeriesSamples {
+    series.samples = series.samples.last().copied().into_iter().collect();
+    series
 }
 
 /// One metric after the other, as the format wants it.
