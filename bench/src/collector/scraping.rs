@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::json;
 
 use super::exposition::{SERIES_PER_EDGE, Target, serve};
@@ -61,7 +61,7 @@ async fn ours(binary: &Path, folder: &Path, addresses: &[SocketAddr], series: u6
     let targets: Vec<String> = addresses.iter().map(ToString::to_string).collect();
     std::fs::write(&file, json!([{"targets": targets, "labels": {"namespace": "shop"}}]).to_string())?;
     let flags = ["--scrape-file".to_owned(), file.display().to_string(), format!("--scrape-interval={INTERVAL_S}s")];
-    let server = Server::start(binary, folder.join("scraping"), &flags).await?.context("the collector does not start")?;
+    let server = Server::start(binary, folder.join("scraping"), &flags).await?;
     tokio::time::sleep(WARM_UP).await;
     let (cpu, before) = (server.running().cpu()?, server.counted("samples").await?.stored);
     tokio::time::sleep(MEASURED).await;
