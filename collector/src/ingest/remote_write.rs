@@ -12,7 +12,7 @@ use axum::extract::Request;
 use axum::middleware::from_fn_with_state;
 use axum::routing::post;
 
-use super::door::{Door, DoorLimits, DoorSecurity, Guard, Refusal, require_token};
+use super::door::{Door, DoorSecurity, Guard, Refusal, require_token};
 use crate::pipeline::SamplePush;
 use crate::store::Store;
 

@@ -161,7 +161,7 @@ async fn lines_arrive(place: &Place) {
     let texts = named.map(|name| line.access[name].to_string().trim_matches('"').to_owned());
     assert_eq!(texts, told);
     let request_id = line.access["request_id"].as_str().unwrap();
-    assert_eq!(find(&format!("requestId={request_id}")).await.lines, [line.clone()]);
+    assert_eq!(find(&format!("requestId={request_id}")).await.lines, std::slice::from_ref(line));
     assert_eq!(find("workload=checkout-v1&code=5xx").await.lines, []);
 
     let (_, body) = get(dashboard, "/api/namespaces/graph?namespaces=shop&graphType=workload&duration=600s").await;

@@ -52,7 +52,7 @@ pub(super) async fn span_names(
     State(door): State<ZipkinDoor>,
     Query(parameter): Query<ServiceParameter>,
 ) -> Result<Json<Vec<String>>, Refused> {
-    let missing = || Refused(StatusCode::BAD_REQUEST, "the parameter serviceName is missing".to_owned(), None);
+    let missing = || Refused::new(StatusCode::BAD_REQUEST, "the parameter serviceName is missing".to_owned());
     let service = parameter.service.filter(|name| !name.is_empty()).ok_or_else(missing)?;
     Ok(Json(door.store.span_names(&service).await?))
 }
@@ -62,7 +62,7 @@ pub(super) async fn traces(
     Query(parameters): Query<TraceParameters>,
 ) -> Result<Json<Vec<Vec<ZipkinSpan>>>, Refused> {
     if parameters.max_duration.is_some() && parameters.min_duration.is_none() {
-        return Err(Refused(StatusCode::BAD_REQUEST, "maxDuration needs minDuration".to_owned(), None));
+        return Err(Refused::new(StatusCode::BAD_REQUEST, "maxDuration needs minDuration".to_owned()));
     }
     let found = door.store.find_traces(&query(parameters, now_ms())).await?;
     Ok(Json(found.traces.into_iter().map(|spans| spans.into_iter().map(ZipkinSpan::from).collect()).collect()))
@@ -100,11 +100,11 @@ fn annotations(text: &str) -> Vec<(String, Option<String>)> {
 }
 
 pub(super) async fn trace(State(door): State<ZipkinDoor>, Path(id): Path<String>) -> Result<Json<Vec<ZipkinSpan>>, Refused> {
-    let bad = || Refused(StatusCode::BAD_REQUEST, format!("`{id}` is no trace id: 1 to 32 hexadecimal digits"), None);
+    let bad = || Refused::new(StatusCode::BAD_REQUEST, format!("`{id}` is no trace id: 1 to 32 hexadecimal digits"));
     let trace_id = parse_id::<16>(&id).ok_or_else(bad)?;
     let spans = door.store.trace(trace_id).await?;
     if spans.is_empty() {
-        return Err(Refused(StatusCode::NOT_FOUND, format!("no trace {id}"), None));
+        return Err(Refused::new(StatusCode::NOT_FOUND, format!("no trace {id}")));
     }
     Ok(Json(spans.into_iter().map(ZipkinSpan::from).collect()))
 }

@@ -81,7 +81,7 @@ async fn take(door: &ZipkinDoor, mut attempt: Attempt, format: Format, body: Byt
     let request = SpanRequest { door: door.door.name(), spans: judged.items, counts, delivery };
     match tokio::time::timeout(WRITE_TIME_MAX, door.door.intake().spans(request)).await {
         Ok(Ok(_)) => match nothing_taken {
-            Some(reasons) => Err(Refused(StatusCode::BAD_REQUEST, format!("no span was taken: {reasons}"), None)),
+            Some(reasons) => Err(Refused::new(StatusCode::BAD_REQUEST, format!("no span was taken: {reasons}"))),
             None => Ok(StatusCode::ACCEPTED),
         },
         Ok(Err(error)) => Err(Refusal::from(error).into()),
