@@ -16,7 +16,6 @@ use super::door::{Door, DoorSecurity, Guard, Refusal, require_token};
 use crate::pipeline::SamplePush;
 use crate::store::Store;
 
-
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct RemoteWriteDoor {
