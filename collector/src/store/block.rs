@@ -2,19 +2,17 @@
 //!
 //! A signal encodes what came in as an [`EncodedBlock`] with a summary of its own, and puts it into
 //! [`WriteBatch::blocks`](super::WriteBatch::blocks): it is durable when the writer answers. To read, it opens a
-//! [`BlockReader`](super::block_read::BlockReader) of its family, walks over the slices and the heads of their blocks, and
+//! [`BlockReader`](super::block_read::BlockReader) of its family, walks over the heads of the blocks, and
 //! fetches `data` only of those that their summary does not rule out:
 //!
 //! ```text
 //! let mut reader = BlockReader::open(database, Family::LogBlock).await?;
-//! for slice_s in reader.slices(from_s, to_s, Order::NewestFirst).await? {
-//!     let mut heads = HeadQuery { from_us, to_us, ..HeadQuery::new(slice_s) };
-//!     while let Some(page) = reader.heads(&mut heads).await? {
-//!         for head in page.iter().filter(|head| may_match(&head.summary)) {
-//!             match decode(&reader.data(head).await?) {
-//!                 Ok(items) => …,
-//!                 Err(corrupt) => database.caches().corrupt_block(family, slice_s, head.block_id, &corrupt), // go on
-//!             }
+//! let mut scan = reader.scan(HeadQuery::between(from_us, to_us)).await?;
+//! while let Some(head) = reader.next(&mut scan).await? {
+//!     if may_match(&head.summary) {
+//!         match decode(&reader.data(&head).await?) {
+//!             Ok(items) => …,
+//!             Err(corrupt) => database.caches().corrupt_block(family, head.slice_s, head.block_id, &corrupt), // go on
 //!         }
 //!     }
 //! }

@@ -1,6 +1,7 @@
 //! Reads blocks: slices, then the heads of their blocks page by page, then the data of those that are wanted.
 
 use std::ops::Range;
+use std::vec::IntoIter;
 
 use super::StoreError;
 use super::block::BlockHead;
@@ -31,9 +32,9 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    pub fn may_look(&mut self, heads: usize) -> bool {
+    pub fn may_look(&mut self) -> bool {
         let may = self.heads > 0;
-        self.heads = self.heads.saturating_sub(heads);
+        self.heads = self.heads.saturating_sub(1);
         may
     }
 
@@ -46,7 +47,7 @@ impl Budget {
 }
 
 /// Which blocks of one slice are looked at, and how far that has come.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct HeadQuery {
     pub slice_s: i64,
     /// Blocks with items from here on, …
@@ -79,6 +80,11 @@ impl HeadQuery {
             is_done: false,
         }
     }
+
+    /// The blocks of any slice with items in a span of time, newest first.
+    pub fn between(from_us: i64, to_us: i64) -> Self {
+        Self { from_us, to_us, ..Self::new(i64::MIN) }
+    }
 }
 
 /// Sees one state of the database from its first question to its end. Keep it short: in SQLite what is written meanwhile
@@ -87,6 +93,13 @@ pub(super) struct BlockReader {
     transaction: Box<dyn Transaction>,
     dialect: Dialect,
     family: Family,
+}
+
+/// A walk over the blocks of all slices that a query touches.
+pub(super) struct Scan {
+    slices: IntoIter<i64>,
+    query: HeadQuery,
+    page: IntoIter<BlockHead>,
 }
 
 impl BlockReader {
@@ -120,6 +133,28 @@ impl BlockReader {
         Ok(Some(heads).filter(|heads| !heads.is_empty()))
     }
 
+    /// Begins a walk over the blocks of all slices, in the query's order; its own slice counts for nothing.
+    pub async fn scan(&mut self, query: HeadQuery) -> Result<Scan, StoreError> {
+        let (from_s, to_s) = (query.from_us.div_euclid(1_000_000), query.to_us.div_euclid(1_000_000).saturating_add(1));
+        let slices = self.slices(from_s, to_s, query.order).await?.into_iter();
+        Ok(Scan { slices, query: HeadQuery { is_done: true, ..query }, page: Vec::new().into_iter() })
+    }
+
+    /// The next block of a walk.
+    pub async fn next(&mut self, scan: &mut Scan) -> Result<Option<BlockHead>, StoreError> {
+        loop {
+            if let Some(head) = scan.page.next() {
+                return Ok(Some(head));
+            }
+            if let Some(page) = self.heads(&mut scan.query).await? {
+                scan.page = page.into_iter();
+                continue;
+            }
+            let Some(slice_s) = scan.slices.next() else { return Ok(None) };
+            scan.query = HeadQuery { slice_s, after: None, is_done: false, ..scan.query };
+        }
+    }
+
     /// The data of a block; empty when it is gone, which within one reader cannot be.
     pub async fn data(&mut self, head: &BlockHead) -> Result<Vec<u8>, StoreError> {
         let sql = format!("SELECT data FROM {} WHERE slice_s = $1 AND shard = $2 AND block_id = $3", self.table(head.slice_s));
@@ -143,17 +178,13 @@ pub(super) async fn heads<D: Database>(
     limit: usize,
 ) -> Result<Vec<BlockHead>, StoreError> {
     let mut reader = BlockReader::open(database, family).await?;
-    let (from_s, to_s) = (span_us.start.div_euclid(1_000_000), span_us.end.div_euclid(1_000_000).saturating_add(1));
+    let mut scan = reader.scan(HeadQuery { order, ..HeadQuery::between(span_us.start, span_us.end) }).await?;
     let mut heads = Vec::new();
-    for slice_s in reader.slices(from_s, to_s, order).await? {
-        let mut query = HeadQuery { from_us: span_us.start, to_us: span_us.end, order, ..HeadQuery::new(slice_s) };
-        while heads.len() < limit
-            && let Some(page) = reader.heads(&mut query).await?
-        {
-            heads.extend(page);
-        }
+    while heads.len() < limit
+        && let Some(head) = reader.next(&mut scan).await?
+    {
+        heads.push(head);
     }
-    heads.truncate(limit);
     Ok(heads)
 }
 

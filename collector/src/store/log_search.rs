@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::block::{BlockHead, CorruptBlock};
-use super::block_read::{BlockReader, Budget, HeadQuery, Order};
+use super::block_read::{BlockReader, Budget, HeadQuery};
 use super::database::Database;
 use super::log::{CorruptLog, LogAnswer, LogBlock, LogQuery, LogRecord, may_match};
 use super::schema::Family;
@@ -35,29 +35,24 @@ impl Search {
     async fn run<D: Database>(&mut self, database: &D) -> Result<Option<i64>, StoreError> {
         let (from_us, to_us) = (self.query.from_ns.div_euclid(1000), self.query.to_ns.div_euclid(1000).saturating_add(1));
         let mut reader = BlockReader::open(database, Family::LogBlock).await?;
-        let (from_s, to_s) = (from_us.div_euclid(1_000_000), to_us.div_euclid(1_000_000).saturating_add(1));
-        for slice_s in reader.slices(from_s, to_s, Order::NewestFirst).await? {
-            let mut heads = HeadQuery { from_us, to_us, ..HeadQuery::new(slice_s) };
-            while let Some(page) = reader.heads(&mut heads).await? {
-                for head in page {
-                    // Blocks come by their newest line, so all that is newer than this one's was seen.
-                    let newest_ns = head.to_us.saturating_mul(1000).saturating_add(999);
-                    if self.is_full() && self.oldest_ns().is_some_and(|oldest| newest_ns < oldest) {
-                        return Ok(self.oldest_ns());
-                    }
-                    if !self.budget.may_look(1) {
-                        return Ok(Some(newest_ns.saturating_add(1)));
-                    }
-                    if !may_match(&head.summary, &self.query) {
-                        continue;
-                    }
-                    if !self.budget.may_read(&head) {
-                        return Ok(Some(newest_ns.saturating_add(1)));
-                    }
-                    let data = reader.data(&head).await?;
-                    self.look(database, &head, data).await;
-                }
+        let mut scan = reader.scan(HeadQuery::between(from_us, to_us)).await?;
+        while let Some(head) = reader.next(&mut scan).await? {
+            // Blocks come by their newest line, so all that is newer than this one's was seen.
+            let newest_ns = head.to_us.saturating_mul(1000).saturating_add(999);
+            if self.is_full() && self.oldest_ns().is_some_and(|oldest| newest_ns < oldest) {
+                return Ok(self.oldest_ns());
             }
+            if !self.budget.may_look() {
+                return Ok(Some(newest_ns.saturating_add(1)));
+            }
+            if !may_match(&head.summary, &self.query) {
+                continue;
+            }
+            if !self.budget.may_read(&head) {
+                return Ok(Some(newest_ns.saturating_add(1)));
+            }
+            let data = reader.data(&head).await?;
+            self.look(database, &head, data).await;
         }
         Ok(self.oldest_ns().filter(|_| self.is_full()))
     }

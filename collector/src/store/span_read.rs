@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::block::{BlockHead, CorruptBlock};
-use super::block_read::{BlockReader, HeadQuery, Order};
+use super::block_read::{BlockReader, HeadQuery};
 use super::database::{Database, Value};
 use super::schema::Family;
 use super::span_block::{SpanColumns, TRACES_BYTES, may_have_trace, unpack};
@@ -38,19 +38,15 @@ async fn names<D: Database>(database: &D, sql: &str, values: Vec<Value>) -> Resu
 pub(super) async fn trace<D: Database>(database: &D, trace_id: TraceId) -> Result<Vec<Span>, StoreError> {
     let mut reader = BlockReader::open(database, Family::SpanBlock).await?;
     let mut found = Traces::new(std::iter::once(trace_id));
-    for slice_s in reader.slices(i64::MIN, i64::MAX, Order::NewestFirst).await? {
-        let mut heads = HeadQuery { key: Some(trace_id), summary_bytes: Some(TRACES_BYTES), ..HeadQuery::new(slice_s) };
-        while let Some(page) = reader.heads(&mut heads).await? {
-            for head in &page {
-                if found.is_full() {
-                    return Ok(found.finish().pop().unwrap_or_default());
-                }
-                if !found.may_be_in(head) {
-                    continue;
-                }
-                let data = reader.data(head).await?;
-                found = found.read(database, head, data).await?;
-            }
+    let all = HeadQuery::between(i64::MIN, i64::MAX);
+    let mut scan = reader.scan(HeadQuery { key: Some(trace_id), summary_bytes: Some(TRACES_BYTES), ..all }).await?;
+    while let Some(head) = reader.next(&mut scan).await? {
+        if found.is_full() {
+            break;
+        }
+        if found.may_be_in(&head) {
+            let data = reader.data(&head).await?;
+            found = found.read(database, &head, data).await?;
         }
     }
     Ok(found.finish().pop().unwrap_or_default())

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::block::{BlockHead, CorruptBlock};
-use super::block_read::{BlockReader, Budget, HeadQuery, Order};
+use super::block_read::{BlockReader, Budget, HeadQuery};
 use super::database::Database;
 use super::schema::Family;
 use super::span_block::{Matcher, SpanColumns, TRACES_BYTES, may_match, unpack};
@@ -81,30 +81,25 @@ async fn search<D: Database>(
 ) -> Result<bool, StoreError> {
     let matcher = Arc::new(Matcher::new(query));
     let mut budget = BUDGET;
-    let (from_s, to_s) = (query.from_us.div_euclid(1_000_000), query.to_us.div_euclid(1_000_000).saturating_add(1));
-    for slice_s in reader.slices(from_s, to_s, Order::NewestFirst).await? {
-        let mut heads = HeadQuery { from_us: query.from_us, to_us: query.to_us, ..HeadQuery::new(slice_s) };
-        while let Some(page) = reader.heads(&mut heads).await? {
-            if !budget.may_look(page.len()) {
-                return Ok(false);
-            }
-            for head in page {
-                if head.to_us < newest.oldest_us {
-                    return Ok(true);
-                }
-                if !is_wanted(database, query, &head) {
-                    continue;
-                }
-                if !budget.may_read(&head) {
-                    return Ok(false);
-                }
-                let data = reader.data(&head).await?;
-                let matcher = Arc::clone(&matcher);
-                match tokio::task::spawn_blocking(move || matches(&matcher, &data)).await? {
-                    Ok(found) => newest.add(found),
-                    Err(corrupt) => database.caches().corrupt_block(head.family, slice_s, head.block_id, &corrupt),
-                }
-            }
+    let mut scan = reader.scan(HeadQuery::between(query.from_us, query.to_us)).await?;
+    while let Some(head) = reader.next(&mut scan).await? {
+        if head.to_us < newest.oldest_us {
+            return Ok(true);
+        }
+        if !budget.may_look() {
+            return Ok(false);
+        }
+        if !is_wanted(database, query, &head) {
+            continue;
+        }
+        if !budget.may_read(&head) {
+            return Ok(false);
+        }
+        let data = reader.data(&head).await?;
+        let matcher = Arc::clone(&matcher);
+        match tokio::task::spawn_blocking(move || matches(&matcher, &data)).await? {
+            Ok(found) => newest.add(found),
+            Err(corrupt) => database.caches().corrupt_block(head.family, head.slice_s, head.block_id, &corrupt),
         }
     }
     Ok(true)
@@ -135,24 +130,19 @@ async fn fetch<D: Database>(
     let (from_us, to_us) = (oldest_us.saturating_sub(TRACE_REACH_US), newest_us.saturating_add(TRACE_REACH_US));
     let mut traces = Traces::new(found.iter().map(|(id, _)| *id));
     let mut budget = BUDGET;
-    let (from_s, to_s) = (from_us.div_euclid(1_000_000), to_us.div_euclid(1_000_000) + 1);
-    for slice_s in reader.slices(from_s, to_s, Order::NewestFirst).await? {
-        let mut heads = HeadQuery { from_us, to_us, summary_bytes: Some(TRACES_BYTES), ..HeadQuery::new(slice_s) };
-        while let Some(page) = reader.heads(&mut heads).await? {
-            for head in &page {
-                if traces.is_full() {
-                    return Ok((traces.finish(), true));
-                }
-                if !traces.may_be_in(head) {
-                    continue;
-                }
-                if !budget.may_read(head) {
-                    return Ok((traces.finish(), false));
-                }
-                let data = reader.data(head).await?;
-                traces = traces.read(database, head, data).await?;
-            }
+    let mut scan = reader.scan(HeadQuery { summary_bytes: Some(TRACES_BYTES), ..HeadQuery::between(from_us, to_us) }).await?;
+    while let Some(head) = reader.next(&mut scan).await? {
+        if traces.is_full() {
+            break;
         }
+        if !traces.may_be_in(&head) {
+            continue;
+        }
+        if !budget.may_read(&head) {
+            return Ok((traces.finish(), false));
+        }
+        let data = reader.data(&head).await?;
+        traces = traces.read(database, &head, data).await?;
     }
     Ok((traces.finish(), true))
 }
