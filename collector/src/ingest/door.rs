@@ -7,17 +7,19 @@ mod limits;
 mod metrics;
 mod rate;
 mod refusal;
+mod samples;
 mod security;
 mod settings;
 mod times;
 mod tls;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::pipeline::Intake;
+use crate::pipeline::{Intake, WriteError};
 use crate::store::Counts;
 
 pub use self::body::{BODY_TIME_MAX, Body, Encoding, decode_body};
@@ -31,6 +33,10 @@ pub use self::security::{BearerTokens, DoorSecurity, Guard, SecurityError, Secur
 pub use self::settings::DoorSettings;
 pub use self::times::Times;
 pub use self::tls::{Tls, TlsError, TlsFiles};
+
+/// Longest wait for the writer. The client is told to try again; what was handed over may still be stored, and the second
+/// delivery of it is recognised.
+const WRITE_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// One way in. Cheap to clone; all clones share limits and counts.
 #[derive(Clone)]
@@ -49,7 +55,7 @@ struct Inner {
     metrics: DoorMetrics,
 }
 
-/// A request that has been let in. Dropped without [`Attempt::settle`], it counts as one item that broke off: so counts
+/// A request that has been let in. Dropped without [`Attempt::store`], it counts as one item that broke off: so counts
 /// stay true when a client goes away in the middle.
 pub struct Attempt {
     signal: &'static str,
@@ -193,22 +199,27 @@ impl Attempt {
         body::unpack(encoding, bytes, inner.limits.decoded_bytes, &self.hold, &inner.decoding).await
     }
 
-    /// Whether so many items may come in now.
+    /// Lets so many items in; those that may not are counted as refused.
     ///
     /// # Errors
     /// When one request has too many, or the door had too many in a short time.
-    pub fn admit(&self, items: usize) -> Result<(), Refusal> {
+    pub fn admit(self, items: usize) -> Result<Self, Refusal> {
         let inner = &self.door().inner;
-        if items > inner.limits.items {
-            return Err(Refusal::too_many_items(inner.limits.items));
+        let admitted = if items > inner.limits.items {
+            Err(Refusal::too_many_items(inner.limits.items))
+        } else {
+            inner.rate.take(items).map_err(Refusal::rate_limited)
+        };
+        match admitted {
+            Ok(()) => Ok(self),
+            Err(refusal) => Err(self.refuse_items(refusal, items)),
         }
-        inner.rate.take(items).map_err(Refusal::rate_limited)
     }
 
     /// Counts the request as one item that was refused.
     #[must_use]
     pub fn refuse(mut self, refusal: Refusal) -> Refusal {
-        self.is_settled = true;
+        self.settle();
         self.door().count_refusal(self.signal, &refusal);
         refusal
     }
@@ -216,7 +227,7 @@ impl Attempt {
     /// Counts all items of the request as refused.
     #[must_use]
     pub fn refuse_items(mut self, refusal: Refusal, items: usize) -> Refusal {
-        self.is_settled = true;
+        self.settle();
         let mut counts = Counts::default();
         let door = &self.door().inner;
         counts.add(door.name, self.signal, "received", items as u64);
@@ -225,8 +236,19 @@ impl Attempt {
         refusal
     }
 
-    /// From here on somebody else counts; the place in the door is kept.
-    pub fn settle(&mut self) {
+    /// Waits for the writer, within bounds. From here on the intake counts; the place in the door is kept until the end.
+    ///
+    /// # Errors
+    /// When it was not stored, or not in time.
+    pub async fn store<T>(mut self, writing: impl Future<Output = Result<T, WriteError>>) -> Result<T, Refusal> {
+        self.settle();
+        match tokio::time::timeout(WRITE_TIME_MAX, writing).await {
+            Ok(written) => written.map_err(Refusal::from),
+            Err(_) => Err(Refusal::unavailable("the store did not answer in time; try again")),
+        }
+    }
+
+    fn settle(&mut self) {
         self.is_settled = true;
     }
 }

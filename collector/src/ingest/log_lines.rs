@@ -85,18 +85,14 @@ async fn store(door: &LogLinesDoor, mut attempt: Attempt, params: &Params, reque
         Err(refusal) => return Err(attempt.refuse(refusal)),
     };
     let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count();
-    if let Err(refusal) = attempt.admit(lines) {
-        return Err(attempt.refuse_items(refusal, lines));
-    }
+    let attempt = attempt.admit(lines)?;
     let (resource, times) = (resource(params), Times::new(now_ms(), door.kept));
     let Read { request, received, refused } = match attempt.elsewhere(move || read(&body, &resource, times)).await {
         Ok(read) => read,
         Err(refusal) => return Err(attempt.refuse_items(refusal, lines)),
     };
-    // From here on the intake counts.
-    attempt.settle();
     let stored = received - refused.len() as u64;
-    door.door.intake().logs(request).await.map_err(Refusal::from)?;
+    attempt.store(door.door.intake().logs(request)).await?;
     let status = if stored == 0 && received > 0 { StatusCode::BAD_REQUEST } else { StatusCode::OK };
     let told = refused.iter().take(TOLD_MAX).map(|(line, reason)| json!({"line": line, "reason": reason}));
     let told: Vec<_> = told.collect();

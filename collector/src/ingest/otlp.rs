@@ -10,7 +10,6 @@ mod rpc;
 mod spans;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use bytes::Bytes;
@@ -19,14 +18,11 @@ use super::door::{Attempt, Door, DoorLimits, DoorSecurity, Judged, Refusal, Time
 use super::intern::{Interner, Interners};
 use super::wire::WireError;
 use crate::clock::now_ms;
-use crate::pipeline::{LogRequest, SamplePush, SampleRequest, SpanRequest, WriteError};
+use crate::pipeline::{LogRequest, SamplePush, SpanRequest};
 use crate::store::{Counts, Delivery, Retention, Store};
 
 /// Messages up to this size are decoded where they are; larger ones would hold up everybody else on the thread.
 const INLINE_BYTES_MAX: usize = 64 * 1024;
-/// Longest wait for the writer. The client is told to try again; what was handed over may still be stored, and the
-/// second delivery of it is recognised.
-const WRITE_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// What an export carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,7 +96,7 @@ impl OtlpDoor {
                 .await?;
         let Taken { judged, counts, delivery, partial, attempt } = taken;
         let request = SpanRequest { door, spans: judged.items, counts, delivery };
-        stored(attempt, self.door.intake().spans(request)).await.map(|_| partial)
+        attempt.store(self.door.intake().spans(request)).await.map(|_| partial)
     }
 
     async fn take_logs(&self, attempt: Attempt, message: Bytes) -> Result<Partial, Refusal> {
@@ -110,39 +106,27 @@ impl OtlpDoor {
                 .await?;
         let Taken { judged, counts, delivery, partial, attempt } = taken;
         let request = LogRequest { door, records: judged.items, counts, delivery };
-        stored(attempt, self.door.intake().logs(request)).await.map(|_| partial)
+        attempt.store(self.door.intake().logs(request)).await.map(|_| partial)
     }
 }
 
 impl OtlpDoor {
     /// Counted in samples: a histogram is one for each bucket and two more.
-    async fn take_metrics(&self, mut attempt: Attempt, message: Bytes) -> Result<Partial, Refusal> {
+    async fn take_metrics(&self, attempt: Attempt, message: Bytes) -> Result<Partial, Refusal> {
         let (bytes, delivery) = (message.len(), Delivery::new(self.door.name(), &message));
         let push = match self.read_metrics(&attempt, message).await {
             Ok(push) => push,
             Err(refusal) => return Err(attempt.refuse(refusal)),
         };
-        let received = usize::try_from(push.received()).unwrap_or(usize::MAX);
-        if let Err(refusal) = attempt.admit(received) {
-            return Err(attempt.refuse_items(refusal, received));
-        }
-        attempt.settle();
-        let request = SampleRequest { door: self.door.name(), push, bytes, delivery };
-        let writing = self.door.intake().samples(request);
-        let (answer, _) = stored(attempt, writing).await?;
+        let answer = attempt.store_samples(push, bytes, delivery).await?;
         let mut refused = Judged::<()>::up_to(0);
         refused.refused = answer.refused;
         Ok(Partial { rejected: refused.refused_count().cast_signed(), message: refused.message() })
     }
 
     async fn read_metrics(&self, attempt: &Attempt, message: Bytes) -> Result<SamplePush, Refusal> {
-        let index = self.store.series_index().await.map_err(|error| {
-            tracing::debug!(error = &error as &dyn std::error::Error, "the dictionary of series cannot be read");
-            Refusal::unavailable("the database does not answer; try again")
-        })?;
         let times = Times::new(now_ms(), self.kept.samples);
-        let check = Arc::new(move |t_ms: i64| times.check(t_ms.saturating_mul(1_000_000)));
-        let mut push = SamplePush::up_to(self.door.limits().items, index, check);
+        let mut push = attempt.sample_push(&*self.store, times).await?;
         let is_small = message.len() <= INLINE_BYTES_MAX;
         let decode = move || metrics::decode(&message, times.now_ns / 1_000_000, &mut push).map(|()| push);
         let decoded = if is_small { decode() } else { attempt.elsewhere(decode).await? };
@@ -163,7 +147,7 @@ struct Taken<T> {
 impl<T: Send + 'static> Taken<T> {
     async fn read(
         otlp: &OtlpDoor,
-        mut attempt: Attempt,
+        attempt: Attempt,
         message: Bytes,
         decode: impl FnOnce(&[u8], &mut Interner, usize) -> Result<Judged<T>, WireError> + Send + 'static,
     ) -> Result<Self, Refusal> {
@@ -177,23 +161,11 @@ impl<T: Send + 'static> Taken<T> {
             Ok(judged) => judged,
             Err(refusal) => return Err(attempt.refuse(refusal)),
         };
-        if let Err(refusal) = attempt.admit(judged.received()) {
-            return Err(attempt.refuse_items(refusal, judged.received()));
-        }
-        attempt.settle();
+        let attempt = attempt.admit(judged.received())?;
         otlp.door.cut(judged.cut);
         let counts = judged.counts(door, attempt.signal(), length);
         let partial = Partial { rejected: judged.refused_count().cast_signed(), message: judged.message() };
         Ok(Self { judged, counts, delivery, partial, attempt })
-    }
-}
-
-/// Waits for the writer, within bounds.
-async fn stored<T>(_attempt: Attempt, writing: impl Future<Output = Result<T, WriteError>>) -> Result<T, Refusal> {
-    match tokio::time::timeout(WRITE_TIME_MAX, writing).await {
-        Ok(Ok(report)) => Ok(report),
-        Ok(Err(error)) => Err(Refusal::from(error)),
-        Err(_) => Err(Refusal::unavailable("the store did not answer in time; try again")),
     }
 }
 

@@ -105,12 +105,11 @@ async fn what_is_computed_for_a_client_that_hung_up_keeps_its_place_until_it_end
 #[tokio::test]
 async fn items_have_a_limit_and_a_rate() {
     let place = Place::with(DoorLimits { items: 10, rate: NonZeroU32::new(15), ..DoorLimits::default() }).await;
-    let mut attempt = place.door.attempt("spans").unwrap();
-    assert_eq!(attempt.admit(11).unwrap_err().http_status().as_u16(), 413);
-    assert_eq!((attempt.admit(10), attempt.admit(10)), (Ok(()), Ok(())));
-    let refusal = attempt.admit(1).unwrap_err();
+    let admit = |items| place.door.attempt("spans").unwrap().admit(items).map(|mut attempt| attempt.settle());
+    assert_eq!(admit(11).unwrap_err().http_status().as_u16(), 413);
+    assert_eq!((admit(10), admit(10)), (Ok(()), Ok(())));
+    let refusal = admit(1).unwrap_err();
     assert_eq!((refusal.reason, refusal.http_status().as_u16()), ("rate_limited", 429));
-    attempt.settle();
 }
 
 #[tokio::test]

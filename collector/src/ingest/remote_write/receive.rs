@@ -1,8 +1,5 @@
 //! `POST /api/v1/write`: decode, judge each sample, and answer 204 only when all of them are durable.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -12,12 +9,10 @@ use super::RemoteWriteDoor;
 use super::decode::{Version, decode};
 use crate::clock::now_ms;
 use crate::ingest::door::{Attempt, Encoding, Refusal, Times};
-use crate::pipeline::{SampleAnswer, SamplePush, SampleRequest};
+use crate::pipeline::{SampleAnswer, SamplePush};
 use crate::store::Delivery;
 
 pub(super) const SIGNAL: &str = "samples";
-/// Longest wait for the writer; what was handed over by then may still be stored, and a second delivery is recognised.
-const WRITE_TIME_MAX: Duration = Duration::from_secs(20);
 /// Written counts of version 2.0.
 const WRITTEN: [&str; 3] = [
     "x-prometheus-remote-write-samples-written",
@@ -71,34 +66,17 @@ async fn read(attempt: &mut Attempt, request: Request) -> Result<(Version, Bytes
     Ok((version, attempt.read(Encoding::Snappy, request.into_body()).await?.bytes))
 }
 
-async fn take(door: &RemoteWriteDoor, mut attempt: Attempt, version: Version, body: Bytes) -> Result<SampleAnswer, Refusal> {
+async fn take(door: &RemoteWriteDoor, attempt: Attempt, version: Version, body: Bytes) -> Result<SampleAnswer, Refusal> {
     let (bytes, delivery) = (body.len(), Delivery::new(door.door.name(), &body));
-    let index = match door.store.series_index().await {
-        Ok(index) => index,
-        Err(error) => {
-            tracing::debug!(%error, "the dictionary of series cannot be read");
-            return Err(attempt.refuse(Refusal::unavailable("the database does not answer; try again")));
-        }
-    };
-    let times = Times::new(now_ms(), door.kept);
-    let check = Arc::new(move |t_ms: i64| times.check(t_ms.saturating_mul(1_000_000)));
-    let push = SamplePush::up_to(door.door.limits().items, index, check);
-    let decoded = attempt.elsewhere(move || decode(version, &body, push)).await;
-    let push = match decoded.and_then(|decoded| decoded) {
-        Ok(push) => push,
-        Err(refusal) => return Err(attempt.refuse(refusal)),
-    };
-    let received = usize::try_from(push.received()).unwrap_or(usize::MAX);
-    if let Err(refusal) = attempt.admit(received) {
-        return Err(attempt.refuse_items(refusal, received));
+    match push(door, &attempt, version, body).await {
+        Ok(push) => attempt.store_samples(push, bytes, delivery).await,
+        Err(refusal) => Err(attempt.refuse(refusal)),
     }
-    attempt.settle();
-    let request = SampleRequest { door: door.door.name(), push, bytes, delivery };
-    match tokio::time::timeout(WRITE_TIME_MAX, door.door.intake().samples(request)).await {
-        Ok(Ok((answer, _))) => Ok(answer),
-        Ok(Err(error)) => Err(error.into()),
-        Err(_) => Err(Refusal::unavailable("the store did not answer in time; try again")),
-    }
+}
+
+async fn push(door: &RemoteWriteDoor, attempt: &Attempt, version: Version, body: Bytes) -> Result<SamplePush, Refusal> {
+    let push = attempt.sample_push(&*door.store, Times::new(now_ms(), door.kept)).await?;
+    attempt.elsewhere(move || decode(version, &body, push)).await?
 }
 
 /// What was not taken would be refused again: 400 says so, and the rest is durable all the same.

@@ -1,7 +1,6 @@
 //! `POST /api/v2/spans` and `/api/v1/spans`: decode, judge each span, and answer 202 only when what was taken is durable.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
@@ -20,8 +19,6 @@ pub(super) const SIGNAL: &str = "spans";
 
 /// Bodies up to this size are decoded where they are; larger ones would hold up everybody else on the thread.
 const INLINE_BYTES_MAX: usize = 32 * 1024;
-/// Longest wait for the writer; what was handed over by then may still be stored, and a second delivery is recognised.
-const WRITE_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// How spans are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,27 +62,21 @@ async fn read(attempt: &mut Attempt, json: Format, request: Request) -> Result<(
     Ok((format, attempt.read(encoding, request.into_body()).await?.bytes))
 }
 
-async fn take(door: &ZipkinDoor, mut attempt: Attempt, format: Format, body: Bytes) -> Result<StatusCode, Refused> {
+async fn take(door: &ZipkinDoor, attempt: Attempt, format: Format, body: Bytes) -> Result<StatusCode, Refused> {
     let (length, delivery) = (body.len(), Delivery::new(door.door.name(), &body));
     let judged = match decode_body(door, &attempt, format, body).await {
         Ok(judged) => judged,
         Err(refusal) => return Err(attempt.refuse(refusal).into()),
     };
-    if let Err(refusal) = attempt.admit(judged.received()) {
-        return Err(attempt.refuse_items(refusal, judged.received()).into());
-    }
-    attempt.settle();
+    let attempt = attempt.admit(judged.received())?;
     let nothing_taken = (judged.items.is_empty() && judged.received() > 0).then(|| judged.reasons());
     door.door.cut(judged.cut);
     let counts = judged.counts(door.door.name(), SIGNAL, length);
     let request = SpanRequest { door: door.door.name(), spans: judged.items, counts, delivery };
-    match tokio::time::timeout(WRITE_TIME_MAX, door.door.intake().spans(request)).await {
-        Ok(Ok(_)) => match nothing_taken {
-            Some(reasons) => Err(Refused::new(StatusCode::BAD_REQUEST, format!("no span was taken: {reasons}"))),
-            None => Ok(StatusCode::ACCEPTED),
-        },
-        Ok(Err(error)) => Err(Refusal::from(error).into()),
-        Err(_) => Err(Refusal::unavailable("the store did not answer in time; try again").into()),
+    attempt.store(door.door.intake().spans(request)).await?;
+    match nothing_taken {
+        Some(reasons) => Err(Refused::new(StatusCode::BAD_REQUEST, format!("no span was taken: {reasons}"))),
+        None => Ok(StatusCode::ACCEPTED),
     }
 }
 
