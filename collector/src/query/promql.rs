@@ -232,6 +232,3 @@ pub(crate) fn fuzz(text: &str, times: Times) {
         }
     });
 }
-
-#[cfg(test)]
-mod tests;

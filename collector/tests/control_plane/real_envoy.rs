@@ -1,8 +1,8 @@
 //! A real Envoy as the judge: it takes what it is given, routes by it, and never sees what was refused.
 
-#[path = "../support/envoy.rs"]
-mod install;
 mod process;
+#[path = "../support/envoy.rs"]
+mod support;
 mod upstream;
 
 use std::collections::BTreeMap;

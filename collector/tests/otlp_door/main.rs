@@ -8,6 +8,7 @@ mod bad_input;
 mod envoy;
 mod exporter;
 mod guarded;
+mod handshakes;
 mod logs;
 mod metrics;
 mod spans;

@@ -8,60 +8,29 @@ use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use prost::Message;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
+use rustls_pki_types::ServerName;
 use sidelight_collector::Collector;
 use sidelight_collector::ingest::door::{SecuritySettings, TlsFiles};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use crate::spans::{export, span};
+use crate::support::authority::Authority;
 use crate::support::place::Place;
 use crate::support::running::{accounted, eventually, settings};
 
 const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+/// Writes a new certificate of the door, and its key.
+fn renew(authority: &Authority, folder: &Path) {
+    let issued = authority.issue("doors.test");
+    std::fs::write(folder.join("cert.pem"), issued.cert_pem).unwrap();
+    std::fs::write(folder.join("key.pem"), issued.key_pem).unwrap();
+}
 
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
-    }
-
-    /// Writes a new certificate of the door, and its key.
-    fn write(&self, folder: &Path) {
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec!["doors.test".to_owned()]).unwrap();
-        let certificate = params.signed_by(&key, &self.0).unwrap();
-        std::fs::write(folder.join("cert.pem"), certificate.pem()).unwrap();
-        std::fs::write(folder.join("key.pem"), key.serialize_pem()).unwrap();
-    }
-
-    /// A client that trusts this authority, and has a certificate of `issuer` if any.
-    fn client(&self, issuer: Option<&Self>, protocol: &[u8]) -> TlsConnector {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.0.der().clone()).unwrap();
-        let provider = Arc::new(ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        let builder = builder.with_root_certificates(roots);
-        let mut config = match issuer {
-            Some(issuer) => {
-                let key = KeyPair::generate().unwrap();
-                let params = CertificateParams::new(vec!["client".to_owned()]).unwrap();
-                let certificate = params.signed_by(&key, &issuer.0).unwrap();
-                let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-                builder.with_client_auth_cert(vec![certificate.der().clone()], key).unwrap()
-            }
-            None => builder.with_no_client_auth(),
-        };
-        config.alpn_protocols = vec![protocol.to_vec()];
-        TlsConnector::from(Arc::new(config))
-    }
+fn client(authority: &Authority, issuer: Option<&Authority>, protocol: &[u8]) -> TlsConnector {
+    TlsConnector::from(Arc::new(authority.client(issuer, protocol)))
 }
 
 async fn connect(connector: &TlsConnector, address: std::net::SocketAddr) -> Option<TlsStream<TcpStream>> {
@@ -97,8 +66,8 @@ async fn export_over_http(connector: &TlsConnector, collector: &Collector, trace
 async fn only_clients_with_a_certificate_come_in_and_certificates_change() {
     let folder = tempfile::tempdir().unwrap();
     let (first, second) = (Authority::new(), Authority::new());
-    first.write(folder.path());
-    std::fs::write(folder.path().join("ca.pem"), first.0.pem()).unwrap();
+    renew(&first, folder.path());
+    std::fs::write(folder.path().join("ca.pem"), first.pem()).unwrap();
     let file = |name: &str| folder.path().join(name);
     let tls = TlsFiles { cert: file("cert.pem"), key: file("key.pem"), client_ca: Some(file("ca.pem")) };
     let place = Place::sqlite();
@@ -106,20 +75,20 @@ async fn only_clients_with_a_certificate_come_in_and_certificates_change() {
     settings.doors.security = SecuritySettings { tls: Some(tls), ..SecuritySettings::default() };
     let collector = Collector::start(settings).await.unwrap();
 
-    let known = first.client(Some(&first), b"h2");
+    let known = client(&first, Some(&first), b"h2");
     assert_eq!(export_over_grpc(&known, &collector, 1).await.as_deref(), Some("0"));
-    assert_eq!(export_over_http(&first.client(Some(&first), b"http/1.1"), &collector, 2).await, StatusCode::OK);
-    assert_eq!(export_over_grpc(&first.client(None, b"h2"), &collector, 3).await, None);
-    assert_eq!(export_over_grpc(&first.client(Some(&second), b"h2"), &collector, 4).await, None);
-    assert_eq!(export_over_grpc(&second.client(Some(&first), b"h2"), &collector, 5).await, None, "not our server");
+    assert_eq!(export_over_http(&client(&first, Some(&first), b"http/1.1"), &collector, 2).await, StatusCode::OK);
+    assert_eq!(export_over_grpc(&client(&first, None, b"h2"), &collector, 3).await, None);
+    assert_eq!(export_over_grpc(&client(&first, Some(&second), b"h2"), &collector, 4).await, None);
+    assert_eq!(export_over_grpc(&client(&second, Some(&first), b"h2"), &collector, 5).await, None, "not our server");
     eventually("failed handshakes are counted", async || {
         let text = collector.metrics().encode();
         text.contains("sidelight_door_tls_handshakes_total{door=\"otlp-grpc\",outcome=\"failed\"} 3")
     })
     .await;
 
-    second.write(folder.path());
-    let renewed = second.client(Some(&first), b"h2");
+    renew(&second, folder.path());
+    let renewed = client(&second, Some(&first), b"h2");
     eventually("the new certificate is shown", async || export_over_grpc(&renewed, &collector, 6).await.as_deref() == Some("0"))
         .await;
     assert_eq!(accounted(&collector, "otlp-grpc", "spans").await, (2, 2, Vec::new()));

@@ -8,9 +8,10 @@ use sidelight_collector::Collector;
 use crate::differential::{difference, seconds, theirs};
 use crate::expressions::Expressions;
 use crate::on_both;
-use crate::prometheus::{Prometheus, ask, write};
+use crate::prometheus::{ask, write};
 use crate::samples::{COUNT, INTERVAL_MS, Random, generate};
 use crate::support::place::Place;
+use crate::support::prometheus::Prometheus;
 use crate::support::running::{get, settings};
 
 on_both!(questions_over_http_have_the_answers_of_prometheus, promtool_is_answered);
@@ -23,7 +24,7 @@ fn start_ms() -> i64 {
 async fn questions_over_http_have_the_answers_of_prometheus(place: &Place) {
     let collector = Collector::start(settings(place)).await.unwrap();
     let (ours, start_ms) = (collector.addresses().dashboard, start_ms());
-    let (prometheus, series) = (Prometheus::start().await, generate(start_ms));
+    let (prometheus, series) = (Prometheus::empty().await, generate(start_ms));
     prometheus.fill(&series).await;
     write(ours, &series).await;
     let (mut answered, mut failures) = (0, Vec::new());

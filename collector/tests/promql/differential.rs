@@ -2,37 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use async_trait::async_trait;
 use serde_json::Value;
-use sidelight_collector::query::promql::{Answer, Limits, QueryError, Select, Source, Times, query};
-use sidelight_collector::store::sample::{Labels, SeriesSamples};
+use sidelight_collector::query::promql::{Answer, Limits, QueryError, Times, query};
+use sidelight_collector::store::sample::Labels;
 
 use crate::expressions::Expressions;
-use crate::prometheus::Prometheus;
+use crate::memory::Memory;
 use crate::samples::{COUNT, INTERVAL_MS, Random, START_MS, generate};
+use crate::support::prometheus::Prometheus;
 
 /// Expressions of one run.
 const EXPRESSIONS: u64 = 2_000;
 /// How far two numbers may differ: they are sums in another order.
 const RELATIVE: f64 = 1e-9;
-
-struct Memory(Vec<SeriesSamples>);
-
-#[async_trait]
-impl Source for Memory {
-    async fn select(&self, select: &Select, _samples_max: usize) -> Result<Vec<SeriesSamples>, QueryError> {
-        let fits = |labels: &Labels| {
-            let value = |name: &str| labels.iter().find(|(known, _)| **known == *name).map_or("", |(_, value)| value);
-            select.matchers.iter().all(|matcher| matcher.matches(value(&matcher.name)))
-        };
-        let within = |series: &SeriesSamples| {
-            let samples = series.samples.iter().filter(|s| (select.from_ms..=select.to_ms).contains(&s.t_ms));
-            SeriesSamples { labels: series.labels.clone(), samples: samples.copied().collect() }
-        };
-        let found = self.0.iter().filter(|series| fits(&series.labels)).map(within);
-        Ok(found.filter(|series| !series.samples.is_empty()).collect())
-    }
-}
 
 /// Series by their labels, samples by their time; scalars have no labels.
 pub type Comparable = BTreeMap<Vec<(String, String)>, Vec<(i64, f64)>>;
@@ -156,7 +138,7 @@ async fn compared(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn generated_expressions_have_the_answers_of_prometheus() {
-    let prometheus = Prometheus::start().await;
+    let prometheus = Prometheus::empty().await;
     let memory = Memory(generate(START_MS));
     prometheus.fill(&memory.0).await;
     let (mut failures, mut errors, mut empty) = (Vec::new(), 0, 0);
@@ -185,7 +167,7 @@ async fn generated_expressions_have_the_answers_of_prometheus() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_angle_of_two_is_that_of_prometheus_but_for_the_name() {
-    let prometheus = Prometheus::start().await;
+    let prometheus = Prometheus::empty().await;
     let memory = Memory(generate(START_MS));
     prometheus.fill(&memory.0).await;
     let at_ms = START_MS + 100 * INTERVAL_MS;
@@ -307,7 +289,7 @@ const SELDOM: &[&str] = &[
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_seldom_asked_has_the_answers_of_prometheus() {
-    let prometheus = Prometheus::start().await;
+    let prometheus = Prometheus::empty().await;
     let memory = Memory(generate(START_MS));
     prometheus.fill(&memory.0).await;
     let mut failures = Vec::new();

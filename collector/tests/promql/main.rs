@@ -5,8 +5,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod answers;
 mod api;
 mod differential;
 mod expressions;
+mod memory;
 mod prometheus;
 mod samples;

@@ -1,31 +1,17 @@
-//! A real Prometheus in a folder of its own, filled over remote write and asked over its API.
+//! Fills a real Prometheus, or us, over remote write, and asks over the API of Prometheus.
 
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue};
 use prost::Message;
 use serde_json::Value;
 use sidelight_collector::store::sample::SeriesSamples;
 
-use crate::support::running::{get, send};
+use crate::support::prometheus::Prometheus;
+use crate::support::running::send;
 
 /// Samples of one request; Prometheus refuses bodies of many megabytes.
 const SAMPLES_PER_REQUEST: usize = 20_000;
-
-pub struct Prometheus {
-    process: Child,
-    pub address: SocketAddr,
-    _folder: tempfile::TempDir,
-}
-
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
 
 #[derive(Clone, PartialEq, Message)]
 struct WriteRequest {
@@ -58,29 +44,8 @@ struct Sample {
 }
 
 impl Prometheus {
-    pub async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("prometheus.yml"), "global: {}\n").unwrap();
-        // Taken and given back: Prometheus has to be told its port.
-        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let process = Command::new("prometheus")
-            .arg(format!("--config.file={}", folder.path().join("prometheus.yml").display()))
-            .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
-            .arg(format!("--web.listen-address={address}"))
-            .arg("--web.enable-remote-write-receiver")
-            .args(["--enable-feature=promql-negative-offset,promql-at-modifier", "--log.level=error"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("install Debian's package `prometheus`");
-        let prometheus = Self { process, address, _folder: folder };
-        for _ in 0..600 {
-            if std::net::TcpStream::connect(address).is_ok() && get(address, "/-/ready").await.0 == StatusCode::OK {
-                return prometheus;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        panic!("Prometheus does not become ready");
+    pub async fn empty() -> Self {
+        Self::start("global: {}\n").await
     }
 
     pub async fn fill(&self, series: &[SeriesSamples]) {

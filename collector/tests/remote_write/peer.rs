@@ -1,73 +1,15 @@
 //! A real Prometheus that sends to us, and one that scrapes us.
 
-use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
-
 use http::StatusCode;
-use serde_json::Value;
 use sidelight_collector::settings::ForwardUrl;
 use sidelight_collector::store::sample::is_stale;
 use sidelight_collector::{Collector, Settings};
 
 use crate::support::place::Place;
+use crate::support::prometheus::{Prometheus, free_address};
 use crate::support::proxy::CountingProxy;
 use crate::support::running::{eventually, get, settings};
 use crate::{label, select};
-
-struct Prometheus {
-    process: Child,
-    address: SocketAddr,
-    _folder: tempfile::TempDir,
-}
-
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-impl Prometheus {
-    async fn start(config: &str) -> Self {
-        Self::start_at(config, free_address()).await
-    }
-
-    async fn start_at(config: &str, address: SocketAddr) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("prometheus.yml"), config).unwrap();
-        let process = Command::new("prometheus")
-            .arg(format!("--config.file={}", folder.path().join("prometheus.yml").display()))
-            .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
-            .arg(format!("--web.listen-address={address}"))
-            .args(["--web.enable-remote-write-receiver", "--log.level=error"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("install Debian's package `prometheus`");
-        let prometheus = Self { process, address, _folder: folder };
-        for _ in 0..600 {
-            if std::net::TcpStream::connect(address).is_ok() && get(address, "/-/ready").await.0 == StatusCode::OK {
-                return prometheus;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        panic!("Prometheus does not become ready");
-    }
-
-    /// Labels and value of each series of an instant query.
-    async fn query(&self, expression: &str) -> Vec<(Value, String)> {
-        let (_, text) = get(self.address, &format!("/api/v1/query?query={expression}")).await;
-        let answer: Value = serde_json::from_str(&text).unwrap();
-        let result = answer["data"]["result"].as_array().cloned().unwrap_or_default();
-        result.iter().map(|one| (one["metric"].clone(), one["value"][1].as_str().unwrap().to_owned())).collect()
-    }
-}
-
-/// Taken and given back: Prometheus has to be told its port.
-fn free_address() -> SocketAddr {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
 
 async fn sends_to_us(proxy: &CountingProxy, collector: &Collector) -> Prometheus {
     let config = format!(

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::api_server::{ApiServer, TOKEN};
-use crate::peer::Prometheus;
+use crate::support::prometheus::Prometheus;
 use crate::support::running::eventually;
 
 /// Istio's job, pointed at an API server.

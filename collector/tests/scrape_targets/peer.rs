@@ -1,58 +1,19 @@
-//! A real Prometheus with a configuration of its own.
+//! What a real Prometheus scrapes.
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::support::prometheus::Prometheus;
 use crate::support::running::get;
-
-pub struct Prometheus {
-    child: Child,
-    address: std::net::SocketAddr,
-    _folder: tempfile::TempDir,
-}
-
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 /// A target as both sides tell it: its URL and its labels.
 pub type Seen = BTreeMap<String, Vec<(String, Value)>>;
 
 impl Prometheus {
-    /// Debian's package `prometheus`.
-    pub async fn start(config: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("prometheus.yml");
-        std::fs::write(&path, config).unwrap();
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let address = std::net::SocketAddr::from(([127, 0, 0, 1], port));
-        let child = Command::new("prometheus")
-            .arg(format!("--config.file={}", path.display()))
-            .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
-            .arg(format!("--web.listen-address={address}"))
-            .arg("--log.level=error")
-            .stdout(Stdio::null())
-            .stderr(Stdio::inherit())
-            .spawn()
-            .expect("install Debian's package `prometheus`");
-        let mut peer = Self { child, address, _folder: folder };
-        for _ in 0..400 {
-            assert_eq!(peer.child.try_wait().unwrap(), None, "Prometheus refuses the configuration");
-            if tokio::net::TcpStream::connect(address).await.is_ok() && get(address, "/-/ready").await.0.is_success() {
-                return peer;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        panic!("Prometheus does not become ready");
-    }
-
     /// Its targets by job, once it has found as many as it should, dropped ones included.
     pub async fn targets(&self, count: usize) -> Seen {
         for _ in 0..600 {

@@ -7,7 +7,8 @@ use serde_json::Value;
 use sidelight_collector::ingest::scrape::Discovery;
 use sidelight_collector::ingest::scrape::config::{Finder, Job, parse};
 
-use crate::peer::{Prometheus, Seen, promtool_accepts};
+use crate::peer::{Seen, promtool_accepts};
+use crate::support::prometheus::Prometheus;
 
 /// Jobs with rules made up at random, beside those written down.
 const RANDOM_JOBS: usize = 120;

