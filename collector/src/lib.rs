@@ -4,8 +4,10 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod causes;
 pub mod clock;
 pub mod control;
+pub mod duration;
 pub mod export;
 pub mod forward;
 #[doc(hidden)]
@@ -13,6 +15,7 @@ pub mod fuzzing;
 pub mod ingest;
 pub mod own_metrics;
 pub mod own_requests;
+mod percent;
 pub mod pipeline;
 pub mod query;
 pub mod settings;

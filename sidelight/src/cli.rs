@@ -2,6 +2,7 @@
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use sidelight_collector::duration;
 
 pub use crate::demo::args::DemoArgs;
 pub use crate::logging::LogArgs;
@@ -277,22 +278,11 @@ impl Command {
     }
 }
 
-/// Seconds, from `90`, `90s`, `10m`, `2h` or `1d`.
+/// Seconds, from `90`, `90s`, `10m`, `1h30m` or `1d`.
 pub fn parse_duration(text: &str) -> Result<u64, String> {
-    let wrong = || format!("`{text}` is not a duration; write 60s, 10m or 1h");
-    let (number, unit) = match text.find(|c: char| !c.is_ascii_digit()) {
-        Some(at) => text.split_at(at),
-        None => (text, "s"),
-    };
-    let scale = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        "d" => 86_400,
-        _ => return Err(wrong()),
-    };
-    let seconds = number.parse::<u64>().ok().and_then(|number| number.checked_mul(scale)).ok_or_else(wrong)?;
-    if seconds == 0 { Err(wrong()) } else { Ok(seconds) }
+    let seconds = text.parse().ok().or_else(|| duration::parse(text).map(|duration| duration.as_secs()));
+    let seconds = seconds.filter(|seconds| *seconds > 0);
+    seconds.ok_or_else(|| format!("`{text}` is not a duration; write 60s, 10m or 1h"))
 }
 
 /// Writes the script for `shell` to stdout.
@@ -314,7 +304,7 @@ mod tests {
         assert_eq!(parse_duration("60s"), Ok(60));
         assert_eq!(parse_duration("10m"), Ok(600));
         assert_eq!(parse_duration("90"), Ok(90));
-        assert!(parse_duration("0s").is_err() && parse_duration("1w").is_err() && parse_duration("m").is_err());
+        assert!(parse_duration("0s").is_err() && parse_duration("1x").is_err() && parse_duration("m").is_err());
         assert!(parse_duration("99999999999999999999h").is_err());
     }
 }

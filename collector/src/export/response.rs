@@ -11,6 +11,7 @@ use tonic_types::StatusExt;
 use super::client::{Delivery, SendError};
 use super::destination::Protocol;
 use super::retry::retry_after;
+use crate::causes::with_causes;
 
 /// Characters of a backend's message that are kept.
 const MESSAGE_CHARS_MAX: usize = 300;
@@ -68,15 +69,8 @@ fn delivery(response: ExportTraceServiceResponse) -> Delivery {
 }
 
 /// The whole chain of causes: "client error" alone says nothing.
-pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut what = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        what.push_str(": ");
-        what.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    short(&what)
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    short(&with_causes(error))
 }
 
 /// In one line, without control characters: it goes to a log and to a page.

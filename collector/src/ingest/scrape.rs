@@ -3,7 +3,6 @@
 pub mod client;
 pub mod config;
 mod discovery;
-pub mod duration;
 mod fetch;
 mod files;
 mod http_sd;

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::{duration, percent};
+
 /// Seconds that a window may span at most.
 pub const DURATION_S_MAX: u64 = 90 * 24 * 3600;
 /// Bytes of one parameter's value.
@@ -119,58 +121,15 @@ impl Params {
     }
 }
 
-/// Sums `<number><unit>` groups; a number without a unit is seconds.
+/// A number without a unit is seconds.
 fn parse_duration_s(text: &str) -> Option<u64> {
-    let mut total = 0u64;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-        let number: u64 = rest.get(..digits)?.parse().ok()?;
-        rest = &rest[digits..];
-        let letters = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_alphabetic()).len();
-        let unit = match &rest[..letters] {
-            "s" | "" => 1,
-            "m" => 60,
-            "h" => 3600,
-            "d" => 86_400,
-            "w" => 7 * 86_400,
-            _ => return None,
-        };
-        rest = &rest[letters..];
-        total = total.checked_add(number.checked_mul(unit)?)?;
-    }
-    Some(total)
+    text.parse().ok().or_else(|| duration::parse(text).map(|duration| duration.as_secs()))
 }
 
 /// Name and value of one parameter, decoded.
 pub fn decode_pair(pair: &str) -> (String, String) {
     let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-    (decode(name), decode(value))
-}
-
-/// Undoes percent encoding and `+`.
-fn decode(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, tail)) = rest.split_first() {
-        let escaped = (first == b'%').then(|| tail.get(..2)).flatten().and_then(hex_byte);
-        match escaped {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &tail[2..];
-            }
-            None => {
-                bytes.push(if first == b'+' { b' ' } else { first });
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-fn hex_byte(digits: &[u8]) -> Option<u8> {
-    let text = std::str::from_utf8(digits).ok()?;
-    text.bytes().all(|b| b.is_ascii_hexdigit()).then(|| u8::from_str_radix(text, 16).ok()).flatten()
+    (percent::decode(name), percent::decode(value))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use sidelight_api::error::{ApiError, ErrorBody, ErrorKind};
 
+use crate::causes::with_causes;
 use crate::query::params::ParamError;
 use crate::store::StoreError;
 use crate::store::revisions::RevisionError;
@@ -49,14 +50,14 @@ impl From<ParamError> for Refusal {
 
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
-        tracing::warn!(error = %chain(&error), "the store did not answer");
+        tracing::warn!(error = with_causes(&error), "the store did not answer");
         Self::new(ErrorKind::Unavailable, "the store did not answer; try again")
     }
 }
 
 impl From<RevisionError> for Refusal {
     fn from(error: RevisionError) -> Self {
-        tracing::warn!(error = %chain(&error), "the configuration history did not answer");
+        tracing::warn!(error = with_causes(&error), "the configuration history did not answer");
         Self::new(ErrorKind::Unavailable, "the configuration history did not answer; try again")
     }
 }
@@ -86,15 +87,4 @@ pub fn panicked(panic: Box<dyn Any + Send>) -> Response {
     let message = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     tracing::error!(message, "a request handler panicked");
     Refusal::new(ErrorKind::Internal, "something went wrong inside; the log knows what").into_response()
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }

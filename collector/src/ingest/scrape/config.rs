@@ -70,18 +70,6 @@ pub fn parse(text: &str, folder: &Path) -> Result<Vec<Job>, Vec<(u64, String)>> 
     Err(mistakes.0)
 }
 
-/// The error and its causes in one line.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}
-
 fn document(root: &Node, folder: &Path, mistakes: &mut Mistakes) -> Vec<Job> {
     let mut table = root.table("a prometheus.yml", mistakes);
     let global = table.take("global").map_or_else(Global::default, |entry| Global::read(&entry.value, mistakes));

@@ -12,6 +12,7 @@ use tracing::{info, warn};
 use super::discovery::{Discovery, TargetGroup, read_groups, read_yaml_groups};
 use super::labels::LabelSet;
 use super::target::TargetDefaults;
+use crate::percent;
 
 /// Bytes of a file of targets.
 const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -168,29 +169,9 @@ pub fn url_labels(url: &str) -> Option<LabelSet> {
     labels.set("__address__", address);
     labels.set("__metrics_path__", if path.is_empty() { "/" } else { path });
     for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
-        labels.set(&format!("__param_{}", decoded(name)), decoded(value));
+        labels.set(&format!("__param_{}", percent::decode(name)), percent::decode(value));
     }
     Some(labels)
-}
-
-/// Undoes percent-encoding; what is no encoding stays.
-fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, tail)) = rest.split_first() {
-        let hex = tail.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
-        match hex.filter(|_| first == b'%').and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &tail[2..];
-            }
-            None => {
-                bytes.push(if first == b'+' { b' ' } else { first });
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 async fn blocking(

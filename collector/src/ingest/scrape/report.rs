@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::duration;
 use super::labels::LabelSet;
 use super::schedule::ScrapeClock;
 use super::status::{DroppedTargets, ScrapeStatuses, TargetStatus};
 use super::target::ScrapeTarget;
+use crate::duration;
 use crate::store::{LeasedTarget, Store, StoreError};
 use crate::web::error::Refusal;
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::client::HttpClient;
-use super::duration;
 use super::labels::LabelSet;
 use super::relabel::RelabelRules;
+use crate::duration;
 
 /// Bytes of one scrape, after decompression, unless its job says otherwise. A busy Envoy with all its statistics has a
 /// few million.

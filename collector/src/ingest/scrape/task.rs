@@ -1,7 +1,6 @@
 //! Scrapes one target: fetches, compares with the last time, and waits until the difference and the samples are stored.
 
 use std::collections::BTreeMap;
-use std::error::Error;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,6 +16,7 @@ use super::page::{Page, PageError, PageReader};
 use super::reports::{Report, Reports};
 use super::schedule::ScrapeClock;
 use super::{ScrapeStatuses, ScrapeTarget};
+use crate::causes::with_causes;
 use crate::clock::Moment;
 use crate::forward::Forwarder;
 use crate::ingest::exposition::Format;
@@ -114,7 +114,7 @@ impl TargetTask {
             last_at_ms: at.wall_ms,
             duration_ms: took.as_secs_f64() * 1000.0,
             samples: *result.as_ref().unwrap_or(&0),
-            error: result.as_ref().err().map(chain),
+            error: result.as_ref().err().map(|error| with_causes(error)),
         };
         self.log(&result, was_up);
         let is_up = status.up;
@@ -265,7 +265,7 @@ impl TargetTask {
             forwarder.offer(samples);
         }
         if let Err(error) = stored {
-            debug!(target = %self.target.key, error = chain(&error), "the failure of a scrape was not stored");
+            debug!(target = %self.target.key, error = with_causes(&error), "the failure of a scrape was not stored");
         }
     }
 
@@ -314,12 +314,12 @@ impl TargetTask {
         match result {
             Ok(samples) => debug!(target = %self.target.key, samples, "scraped"),
             Err(error @ ScrapeError::Fetch(_)) if was_up && self.target.connected => {
-                warn!(target = %self.target.key, url = %self.target.url, error = chain(error), "the target does not answer");
+                warn!(target = %self.target.key, url = %self.target.url, error = with_causes(error), "the target does not answer");
             }
             Err(ScrapeError::Fetch(_)) => {}
             // The writer tells of it, once and not for each target: nothing is lost, the counters go on counting.
-            Err(error) if error.is_outage() => debug!(target = %self.target.key, error = chain(error), "the scrape waits"),
-            Err(error) => warn!(target = %self.target.key, error = chain(error), "the scrape was not stored"),
+            Err(error) if error.is_outage() => debug!(target = %self.target.key, error = with_causes(error), "the scrape waits"),
+            Err(error) => warn!(target = %self.target.key, error = with_causes(error), "the scrape was not stored"),
         }
     }
 }
@@ -379,16 +379,4 @@ fn blocks(naming: &Naming, at_ms: i64, values: &[(i64, f64)], timed: &[(Arc<Seri
     }
     blocks.extend(slices.into_iter().map(|(slice_s, series)| columns(slice_s, naming.group, series.into_iter())));
     blocks
-}
-
-/// The error and its causes in one line.
-fn chain(error: &ScrapeError) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

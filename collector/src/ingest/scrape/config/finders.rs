@@ -9,6 +9,7 @@ use super::super::kubernetes::{ApiServer, PodDiscovery};
 use super::super::labels::is_label_name;
 use super::yaml::{Mistakes, Node, Table};
 use super::{http, kubeconfig};
+use crate::causes::with_causes;
 
 /// How often files and servers are asked unless the job says otherwise.
 const FILES_REFRESH: Duration = Duration::from_secs(300);
@@ -173,7 +174,7 @@ fn kubernetes(node: &Node, folder: &Path, mistakes: &mut Mistakes) -> Option<Fin
             return None;
         }
     };
-    let server = found.map_err(|error| mistakes.add(line, super::with_causes(&error))).ok()?;
+    let server = found.map_err(|error| mistakes.add(line, with_causes(&error))).ok()?;
     if is_own {
         namespaces.push(server.own_namespace.clone());
     }

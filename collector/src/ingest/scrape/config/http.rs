@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::super::client::{Authorization, HttpClient, HttpSettings, Pem, Secret, TlsSettings};
 use super::yaml::{Mistakes, Table};
+use crate::causes::with_causes;
 
 /// What Prometheus' client can do and this one cannot.
 pub const NOT_DONE: [(&str, &str); 3] =
@@ -32,7 +33,7 @@ pub fn settings(table: &mut Table<'_>, folder: &Path, mistakes: &mut Mistakes) -
 /// The client, with its certificates read.
 pub fn client(settings: HttpSettings, line: u64, mistakes: &mut Mistakes) -> HttpClient {
     HttpClient::new(settings).unwrap_or_else(|error| {
-        mistakes.add(line, super::with_causes(&error));
+        mistakes.add(line, with_causes(&error));
         HttpClient::plain()
     })
 }

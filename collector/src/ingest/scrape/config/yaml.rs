@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 
-use super::super::duration;
+use crate::duration;
 
 /// Deepest nesting of lists and maps.
 const DEPTH_MAX: usize = 32;
