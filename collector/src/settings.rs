@@ -50,8 +50,6 @@ pub struct Settings {
     pub scrape_config: Option<PathBuf>,
     /// A server that tells targets, in the format of Prometheus' HTTP discovery.
     pub scrape_http_sd: Option<String>,
-    /// Added to this machine's clock where scrapes are planned; for tests of machines whose clocks disagree.
-    pub clock_skew_ms: i64,
     pub trace_sampling_percent: f64,
     pub retention: Retention,
     /// The collector counts its own requests and scrapes itself, as one more workload.
@@ -149,7 +147,6 @@ impl Settings {
             scrape_file: None,
             scrape_config: None,
             scrape_http_sd: None,
-            clock_skew_ms: 0,
             trace_sampling_percent: 1.0,
             retention: Retention::default(),
             watch_itself: false,

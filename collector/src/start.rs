@@ -118,6 +118,11 @@ struct Listeners {
 impl Collector {
     /// Starts everything; when this returns, every port answers.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
+        Self::start_by(settings, ScrapeClock::default()).await
+    }
+
+    /// The same, with scrapes planned and dated by a clock of the caller's.
+    pub async fn start_by(settings: Settings, clock: ScrapeClock) -> Result<Self, StartError> {
         settings.validate()?;
         info!(?settings, "starting");
         let (listeners, addresses) = Listeners::bind(&settings).await?;
@@ -141,7 +146,6 @@ impl Collector {
         let statuses = ScrapeStatuses::default();
         let reported = statuses.clone();
         control.report_scrapes(Arc::new(move |node_id| reported.get(node_id)));
-        let clock = ScrapeClock::skewed(settings.clock_skew_ms);
         let collector_id: Arc<str> = uuid::Uuid::new_v4().to_string().into();
         let leases = targets::leases(&settings, &collector_id, &store, &clock, &metrics);
         let (forwarding, forwarder) = forwarding::start(&settings, &store, &metrics, &stop.doors).await?.unzip();

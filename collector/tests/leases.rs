@@ -15,6 +15,7 @@ use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service
 use envoy_types::pb::google::protobuf::value::Kind;
 use envoy_types::pb::google::protobuf::{Struct, Value};
 use parking_lot::Mutex;
+use sidelight_collector::ingest::scrape::ScrapeClock;
 use sidelight_collector::{Collector, Settings};
 use support::place::Place;
 use support::proxy::CountingProxy;
@@ -29,6 +30,11 @@ const LATE: Duration = Duration::from_millis(600);
 fn shared(place: &Place, proxies: &[CountingProxy]) -> Settings {
     let scrape_urls = proxies.iter().map(CountingProxy::url).collect();
     Settings { scrape_urls, scrape_interval: INTERVAL, ..settings(place) }
+}
+
+/// The clock of a machine that is so far off.
+fn skewed(skew_ms: i64) -> ScrapeClock {
+    ScrapeClock::of_machine(move || sidelight_collector::clock::now_ms() + skew_ms)
 }
 
 async fn proxies(count: usize) -> Vec<CountingProxy> {
@@ -240,15 +246,11 @@ async fn clocks_that_disagree_count_nothing_twice() {
     // Only its age is told, and an age is compared with the time that has passed.
     proxy.hide_start();
     proxy.count("cart", 1_000);
-    let with_skew = |clock_skew_ms| Settings {
-        clock_skew_ms,
-        scrape_interval: Duration::from_millis(200),
-        ..shared(&place, std::slice::from_ref(&proxy))
-    };
+    let quick = || Settings { scrape_interval: Duration::from_millis(200), ..shared(&place, std::slice::from_ref(&proxy)) };
     let mut counted = 0;
     for skew_ms in [0, 3_600_000, -3_600_000, 90_000_000, 0] {
         let scraped = proxy.scrapes();
-        let collector = Collector::start(with_skew(skew_ms)).await.unwrap();
+        let collector = Collector::start_by(quick(), skewed(skew_ms)).await.unwrap();
         eventually("a scrape", || async { proxy.scrapes() > scraped + 1 }).await;
         proxy.count("cart", 5);
         counted += 5;
@@ -264,8 +266,7 @@ async fn clocks_that_disagree_count_nothing_twice() {
 async fn a_clock_that_is_off_takes_no_target_for_silent() {
     let (place, proxies) = (Place::postgres().await, proxies(6).await);
     let one = Collector::start(shared(&place, &proxies)).await.unwrap();
-    let ahead = Settings { clock_skew_ms: 3_600_000, ..shared(&place, &proxies) };
-    let two = Collector::start(ahead).await.unwrap();
+    let two = Collector::start_by(shared(&place, &proxies), skewed(3_600_000)).await.unwrap();
     until_shared(two.addresses().dashboard, 2, proxies.len()).await;
     eventually("all targets are up", || async { health(two.addresses().dashboard).await == ["up"; 6] }).await;
     two.shutdown().await;

@@ -15,18 +15,23 @@ const FIRST_SCRAPE_WITHIN_MS: i64 = 250;
 const CLOCK_SLACK_MS: i64 = 250;
 
 /// The time by which scrapes are dated: the database's, where several collectors share one.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone)]
 pub struct ScrapeClock {
-    /// Added to this machine's clock.
+    /// Added to the machine's clock.
     ahead_ms: Arc<AtomicI64>,
-    /// For tests of machines whose clocks disagree.
-    skew_ms: i64,
+    machine: Arc<dyn Fn() -> i64 + Send + Sync>,
+}
+
+impl Default for ScrapeClock {
+    fn default() -> Self {
+        Self::of_machine(clock::now_ms)
+    }
 }
 
 impl ScrapeClock {
-    #[must_use]
-    pub fn skewed(skew_ms: i64) -> Self {
-        Self { skew_ms, ..Self::default() }
+    /// By the clock of a machine, which tells Unix milliseconds.
+    pub fn of_machine(now_ms: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
+        Self { ahead_ms: Arc::default(), machine: Arc::new(now_ms) }
     }
 
     #[must_use]
@@ -37,7 +42,7 @@ impl ScrapeClock {
     /// Of this machine.
     #[must_use]
     pub fn machine_ms(&self) -> i64 {
-        clock::now_ms() + self.skew_ms
+        (self.machine)()
     }
 
     /// Takes up what the database's clock showed at a time of this machine's.
@@ -133,7 +138,7 @@ mod tests {
 
     #[test]
     fn clocks_follow_the_database_but_not_its_jitter() {
-        let clock = ScrapeClock::skewed(-60_000);
+        let clock = ScrapeClock::of_machine(|| crate::clock::now_ms() - 60_000);
         clock.follow(1_060_000, 1_000_000);
         assert!((clock.now_ms() - crate::clock::now_ms()).abs() < 1_000);
         let before = clock.ahead_ms.load(Ordering::Relaxed);
