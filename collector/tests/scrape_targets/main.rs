@@ -4,6 +4,7 @@
 mod api_server;
 mod discoveries;
 mod kubernetes;
+mod one_url;
 mod peer;
 mod relabelling;
 #[path = "../support/mod.rs"]

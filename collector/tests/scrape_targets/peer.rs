@@ -48,7 +48,7 @@ impl Prometheus {
             let pool = target["scrapePool"].as_str().unwrap().to_owned();
             seen.entry(pool).or_default().push((url, target["labels"].clone()));
         }
-        seen.values_mut().for_each(|targets| targets.sort_by(|a, b| a.0.cmp(&b.0)));
+        seen.values_mut().for_each(|targets| targets.sort_by_key(|(url, labels)| (url.clone(), labels.to_string())));
         (seen, answer["data"]["droppedTargets"].as_array().unwrap().len())
     }
 }

@@ -158,7 +158,7 @@ fn ours(jobs: &[Job]) -> Seen {
             seen.entry(job.defaults.job.name.to_string()).or_default().push((target.url, labels));
         }
     }
-    seen.values_mut().for_each(|targets| targets.sort_by(|a, b| a.0.cmp(&b.0)));
+    seen.values_mut().for_each(|targets| targets.sort_by_key(|(url, labels)| (url.clone(), labels.to_string())));
     seen
 }
 

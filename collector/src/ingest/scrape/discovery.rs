@@ -64,7 +64,7 @@ fn group(written: WrittenGroup) -> TargetGroup {
 }
 
 impl Discovery {
-    /// The targets of a job. One that is wrong is told of and left out; the first of two with one URL counts.
+    /// The targets of a job. One that is wrong is told of and left out; two that are the same are one.
     #[must_use]
     pub fn of(defaults: &TargetDefaults, groups: &[TargetGroup]) -> Self {
         let count: usize = groups.iter().map(|group| group.targets.len()).sum();
@@ -79,7 +79,7 @@ impl Discovery {
             }
             match defaults.target(&labels) {
                 Ok(Ok(target)) => {
-                    if known.insert(target.key.clone()) {
+                    if known.insert((target.key.clone(), target.labels.clone())) {
                         discovery.targets.push(target);
                     }
                 }

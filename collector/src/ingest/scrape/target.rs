@@ -48,10 +48,14 @@ impl Default for ScrapeLimits {
     }
 }
 
+/// Hexadecimal digits that tell apart the targets of one URL and one job.
+const HASH_DIGITS: usize = 8;
+
 /// Somebody to scrape.
 #[derive(Clone, Debug)]
 pub struct ScrapeTarget {
-    /// Names the target for as long as it lives, to every collector: its URL.
+    /// Names the target for as long as it lives, to every collector: its URL, and for all but the first of several with
+    /// one URL also whose it is.
     pub key: Arc<str>,
     /// What else may have named it before: the state found under such a name is taken over.
     pub former_keys: Arc<[Arc<str>]>,
@@ -73,8 +77,32 @@ pub struct ScrapeTarget {
     pub interval: Duration,
     pub timeout: Duration,
     pub job: Arc<ScrapeJob>,
+    /// False when another target has the same URL: what the process counts is added to edges there, and once.
+    pub is_counted: bool,
     /// Why it is not even asked: its job has more targets than its `target_limit`. It counts as down.
     pub refused: Option<Arc<str>>,
+}
+
+impl ScrapeTarget {
+    /// Whether both are of one job and have the same labels, so that their series would be the same.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.url == other.url && self.job.name == other.job.name && self.labels == other.labels
+    }
+
+    /// The same as a further target of its URL, with its own series.
+    #[must_use]
+    pub(super) fn beside(self) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        let labels = self.labels.iter().flat_map(|(name, value)| [name, value]);
+        for text in std::iter::once(&self.job.name).chain(labels) {
+            hasher.update(&(text.len() as u64).to_le_bytes());
+            hasher.update(text.as_bytes());
+        }
+        let hash = hasher.finalize().to_hex();
+        let key = format!("{}#{}-{}", self.url, self.job.name, &hash[..HASH_DIGITS]);
+        Self { key: key.into(), is_counted: false, ..self }
+    }
 }
 
 impl PartialEq for ScrapeTarget {
@@ -89,7 +117,7 @@ impl PartialEq for ScrapeTarget {
             && self.discovered == other.discovered
             && (self.interval, self.timeout) == (other.interval, other.timeout)
             && Arc::ptr_eq(&self.job, &other.job)
-            && self.refused == other.refused
+            && (self.is_counted, &self.refused) == (other.is_counted, &other.refused)
     }
 }
 
@@ -192,6 +220,7 @@ impl TargetDefaults {
             interval,
             timeout,
             job: self.job.clone(),
+            is_counted: true,
             refused: None,
         })
     }

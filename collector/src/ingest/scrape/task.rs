@@ -149,11 +149,22 @@ impl TargetTask {
         let series = self.rows(&naming, &reports, slice_s, page.series_changed);
         let forward = shared.forwarder.as_ref().map(|to| (to, together(at.wall_ms, &values, &page.timed)));
         let samples = SampleWrite { series, blocks: blocks(&naming, at.wall_ms, &values, &page.timed) };
-        let counts = counts(&page, read.bytes, &samples.blocks, read.comparison.is_some());
+        let left_out = match &read.comparison {
+            Some(_) => None,
+            None if self.target.is_counted => Some("incomplete"),
+            None => Some("counted_elsewhere"),
+        };
+        let counts = counts(&page, read.bytes, &samples.blocks, left_out);
         let Some(mut comparison) = read.comparison else {
             // The samples are as good as any.
             self.store_apart(shared, samples, counts, slice_s).await?;
-            return Err(ScrapeError::Incomplete);
+            if self.target.is_counted {
+                return Err(ScrapeError::Incomplete);
+            }
+            if let Some((forwarder, samples)) = forward {
+                forwarder.offer(samples);
+            }
+            return Ok(received);
         };
         if comparison.basis != Basis::Last {
             info!(target = %self.target.key, basis = ?comparison.basis, "counters begin");
@@ -215,6 +226,7 @@ impl TargetTask {
             registered_at_ms: self.target.registered_at_ms,
             collector_started_at_ms: shared.collector_started_at_ms,
         };
+        let is_counted = self.target.is_counted;
         let new_edges = EDGES_MAX.saturating_sub(shared.store.edge_count());
         let (store, naming, mut reader) = (Arc::clone(&shared.store), naming.clone(), std::mem::take(&mut self.reader));
         let reading = tokio::task::spawn_blocking(move || {
@@ -228,7 +240,7 @@ impl TargetTask {
                 page.observation.received = seen.received;
                 page.observation.refused.clone_from(&seen.refused);
                 let is_whole = !lacks_the_proxy(last.as_ref(), &seen);
-                let comparison = is_whole.then(|| compare(last.as_ref(), seen, at, knowledge));
+                let comparison = (is_whole && is_counted).then(|| compare(last.as_ref(), seen, at, knowledge));
                 (page, comparison)
             });
             (reader, result, answer.text.len(), last)
@@ -304,6 +316,9 @@ impl TargetTask {
         if let Some(known) = self.state.take() {
             return Ok(known);
         }
+        if !self.target.is_counted {
+            return Ok(None);
+        }
         let (key, former) = (&self.target.key, &self.target.former_keys);
         shared.store.adopt_target(key, former).await.map_err(ScrapeError::Load)?;
         let stored = shared.store.target(key).await.map_err(ScrapeError::Load)?;
@@ -333,7 +348,8 @@ fn known_since_ms(store_created_at_ms: i64, now_ms: i64) -> i64 {
 /// The signal of what is said of scrapes, and of the ends of series: nobody sent them.
 const REPORTS: &str = "report_samples";
 
-fn counts(page: &Page, bytes: usize, blocks: &[EncodedBlock], is_compared: bool) -> Counts {
+/// `left_out`: why the samples say nothing of edges.
+fn counts(page: &Page, bytes: usize, blocks: &[EncodedBlock], left_out: Option<&str>) -> Counts {
     let mut counts = Counts::default();
     counts.add("scrape", "samples", "received", page.received);
     counts.add("scrape", "samples", "stored", page.kept);
@@ -347,10 +363,9 @@ fn counts(page: &Page, bytes: usize, blocks: &[EncodedBlock], is_compared: bool)
     // What of the samples became traffic of edges.
     let seen = &page.observation;
     counts.add("scrape", "edge_samples", "received", seen.received);
-    if is_compared {
-        counts.add("scrape", "edge_samples", "stored", seen.taken());
-    } else {
-        counts.refuse("scrape", "edge_samples", "incomplete", seen.taken());
+    match left_out {
+        None => counts.add("scrape", "edge_samples", "stored", seen.taken()),
+        Some(reason) => counts.refuse("scrape", "edge_samples", reason, seen.taken()),
     }
     for (reason, count) in &seen.refused {
         counts.refuse("scrape", "edge_samples", reason.as_str(), *count);

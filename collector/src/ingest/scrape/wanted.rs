@@ -1,4 +1,4 @@
-//! Puts together what all sources found: one target per address, whoever names it.
+//! Puts together what all sources found: one target per registered proxy, and one per job, URL and labels.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -45,11 +45,19 @@ impl Wanted {
         for target in all().filter(|target| target.node_id.is_none()) {
             match names.get(authority(&target.url)).filter(|name| **name != target.key) {
                 Some(name) => self.merge(&target.key, &name.clone()),
-                None if !self.targets.contains_key(&target.key) => refused += self.take(target.clone()),
-                None => {}
+                None => refused += self.take_configured(target),
             }
         }
         refused
+    }
+
+    /// Several jobs may name one URL: each has its own series, and the first of them counts what the process tells.
+    fn take_configured(&mut self, target: &ScrapeTarget) -> u64 {
+        match self.targets.get(&target.key) {
+            None => self.take(target.clone()),
+            Some(known) if known.node_id.is_some() || known.is_same(target) => 0,
+            Some(_) => self.take(target.clone().beside()),
+        }
     }
 
     fn take(&mut self, mut target: ScrapeTarget) -> u64 {
@@ -133,6 +141,29 @@ mod tests {
         wanted.follow(&[file]);
         let expected = [r#"http://10.0.0.1:15020/m None []"#, r#"http://10.0.0.1:15090/m None ["http://10.0.0.1:15020/m"]"#];
         assert_eq!(seen(&wanted), expected);
+    }
+
+    #[test]
+    fn jobs_with_one_url_have_a_target_each_and_one_counts() {
+        let of_job = |job: &str, labels: &[(&str, &str)]| {
+            let mut found = url_labels("http://a:1/m").unwrap();
+            labels.iter().for_each(|(name, value)| found.set(name, *value));
+            TargetDefaults::envoys(job, Duration::from_secs(15)).target(&found).unwrap().unwrap()
+        };
+        let mut wanted = Wanted::default();
+        let one = vec![of_job("one", &[]), of_job("one", &[("zone", "b")]), of_job("one", &[])];
+        wanted.follow(&[discovery(one), discovery(vec![of_job("two", &[])])]);
+        let mut all: Vec<_> = wanted.targets().collect();
+        all.sort_by(|a, b| a.key.cmp(&b.key));
+        let told = |target: &ScrapeTarget| (target.job.name.to_string(), target.labels.get("zone").to_owned(), target.is_counted);
+        let expected = [("one", "", true), ("one", "b", false), ("two", "", false)];
+        assert_eq!(all.iter().map(|target| told(target)).collect::<Vec<_>>(), expected.map(|(j, z, c)| (j.into(), z.into(), c)));
+        assert_eq!(&*all[0].key, "http://a:1/m");
+        assert!(all[1].key.starts_with("http://a:1/m#one-") && all[2].key.starts_with("http://a:1/m#two-"));
+        assert!(all.iter().all(|target| target.url == "http://a:1/m"));
+        // Another registers there: it is the proxy itself.
+        wanted.follow(&[discovery(vec![of_job("two", &[])]), discovery(vec![registered("n", "http://a:1/m", 1, "a:2")])]);
+        assert_eq!(seen(&wanted), [r#"http://a:1/m Some("n") ["n"]"#]);
     }
 
     #[test]
