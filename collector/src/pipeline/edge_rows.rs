@@ -8,7 +8,8 @@ use super::observation::{Refusal, Room, SERIES_PER_TARGET_MAX, Series};
 use crate::ingest::exposition::{labels, split_le};
 use crate::store::{BUCKETS_MAX, Edge, EdgeLabels, Histogram, Totals};
 
-/// Largest value of a counter that is believed: beyond it a float no longer counts by one, and sums leave the databases' integers.
+/// Largest value of a counter that is believed: beyond it a float no longer counts by one, and sums leave the databases'
+/// integers.
 pub(super) const VALUE_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// Bytes of one label's value; Istio's longest are host names and principals.

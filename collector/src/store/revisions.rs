@@ -74,7 +74,10 @@ pub enum Expect {
 
 #[derive(Debug, thiserror::Error)]
 pub enum RevisionError {
-    #[error("`{kind}` `{namespace}/{name}` is at revision {found}, not at {expected}", kind = key.kind, namespace = key.namespace, name = key.name)]
+    #[error(
+        "`{kind}` `{namespace}/{name}` is at revision {found}, not at {expected}",
+        kind = key.kind, namespace = key.namespace, name = key.name
+    )]
     Conflict { key: ObjectKey, expected: u64, found: u64 },
     #[error("there is no `{kind}` `{namespace}/{name}`", kind = key.kind, namespace = key.namespace, name = key.name)]
     NotFound { key: ObjectKey },

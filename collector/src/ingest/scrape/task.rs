@@ -329,7 +329,8 @@ impl TargetTask {
         match result {
             Ok(samples) => debug!(target = %self.target.key, samples, "scraped"),
             Err(error @ ScrapeError::Fetch(_)) if was_up && self.target.connected => {
-                warn!(target = %self.target.key, url = %self.target.url, error = with_causes(error), "the target does not answer");
+                let (target, url) = (&*self.target.key, &*self.target.url);
+                warn!(target, url, error = with_causes(error), "the target does not answer");
             }
             Err(ScrapeError::Fetch(_)) => {}
             // The writer tells of it, once and not for each target: nothing is lost, the counters go on counting.

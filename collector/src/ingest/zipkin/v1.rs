@@ -1,7 +1,8 @@
 //! Zipkin v1 JSON: spans of the time when one of them could hold both sides of a call.
 //!
 //! What a side did is told by annotations: `cs` and `cr` when the client sent and received, `sr` and `ss` when the server
-//! did, `ms` and `ws` when a producer began and ended, `wr` and `mr` when a consumer did. They become the kind, start and duration of one v2 span for each side.
+//! did, `ms` and `ws` when a producer began and ended, `wr` and `mr` when a consumer did. They become the kind, start and
+//! duration of one v2 span for each side.
 
 use serde::Deserialize;
 

@@ -50,7 +50,9 @@ pub struct Entry {
 /// Reads one document; the line and the reason when it is none.
 pub fn parse(text: &str) -> Result<Node, (u64, String)> {
     let options = serde_saphyr::options! {
-        budget: serde_saphyr::budget! { max_depth: DEPTH_MAX, flow_nesting_limit: DEPTH_MAX, max_nodes: NODES_MAX, max_documents: 1 },
+        budget: serde_saphyr::budget! {
+            max_depth: DEPTH_MAX, flow_nesting_limit: DEPTH_MAX, max_nodes: NODES_MAX, max_documents: 1
+        },
         duplicate_keys: serde_saphyr::DuplicateKeyPolicy::PassThrough,
         strict_booleans: true,
         with_snippet: false,

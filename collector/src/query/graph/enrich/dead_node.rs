@@ -1,4 +1,5 @@
-//! Takes nodes off the graph that have no traffic and do not exist any more, and marks those that exist without a running instance.
+//! Takes nodes off the graph that have no traffic and do not exist any more, and marks those that exist without a running
+//! instance.
 
 use std::collections::{BTreeSet, HashSet};
 
