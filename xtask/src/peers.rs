@@ -1,4 +1,5 @@
-//! Tests against peers that are slow to build; they are built once and kept in the target folder.
+//! Tests that are too slow for every day: against peers that are slow to build, once, and kept in the target folder; and
+//! with outages of minutes.
 
 use std::env;
 use std::fs;
@@ -16,7 +17,20 @@ const JAEGER: &str = "github.com/jaegertracing/jaeger/cmd/all-in-one";
 
 /// What `cargo xtask test --peers` runs; other areas add their steps.
 pub fn steps() -> Vec<Step> {
-    vec![Step::new("jaeger: spans that are exported", jaeger_tests)]
+    vec![
+        Step::new("jaeger: spans that are exported", jaeger_tests),
+        Step::new("outages: databases that are away for minutes", minutes_of_outage),
+    ]
+}
+
+/// How long a database is away: longer than anything that waits by itself.
+const OUTAGE_S: &str = "130";
+
+/// The usual tests of these take seconds.
+fn minutes_of_outage() -> Result<()> {
+    let outages = ["a_database_that_crashes_and_comes_back", "a_disk_that_turns_read_only"];
+    let tests = ["--locked", "--package", "sidelight", "--test", "durability", "--", "--nocapture"];
+    execute(cargo().arg("test").args(tests).args(outages).env("SIDELIGHT_OUTAGE_S", OUTAGE_S))
 }
 
 fn jaeger_tests() -> Result<()> {

@@ -4,6 +4,9 @@
 //! A full disk is a limit on the size of files (`RLIMIT_FSIZE`), which any user may set for a process: every write beyond it
 //! fails with EFBIG, as it would with ENOSPC.
 
+use std::fs::Permissions;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -151,6 +154,69 @@ async fn a_full_disk() {
     limit("unlimited:unlimited");
     let place = loaded.end().await;
     check_file(place.sqlite_file()).await;
+}
+
+/// Makes files fail to be written, also by those who have them open, as on a disk that was mounted anew to be only read.
+/// Not the shared memory beside the file: it is in memory, and no disk takes that away.
+struct Immutable(Vec<PathBuf>);
+
+impl Immutable {
+    fn new(database: &Path) -> Self {
+        let immutable = Self(vec![database.to_owned(), database.with_extension("db-wal")]);
+        assert!(immutable.set("+i"), "chattr +i has to be allowed: run as root, on a file system like ext4");
+        immutable
+    }
+
+    fn set(&self, what: &str) -> bool {
+        Command::new("chattr").arg(what).args(&self.0).status().unwrap().success()
+    }
+}
+
+impl Drop for Immutable {
+    fn drop(&mut self) {
+        self.set("-i");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_turns_read_only() {
+    let loaded = Loaded::start("read-only disk", Place::new(None)).await;
+    let immutable = Immutable::new(loaded.place.sqlite_file());
+    loaded.bear().await;
+    drop(immutable);
+    let place = loaded.end().await;
+    check_file(place.sqlite_file()).await;
+}
+
+/// Root may write what nobody may, unless it gives that up.
+const WITHOUT_PRIVILEGE: [&str; 2] = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_is_read_only_at_the_start() {
+    let mut place = Place::new(None);
+    if std::fs::metadata(place.folder.path()).unwrap().uid() == 0 {
+        place.wrapper = WITHOUT_PRIVILEGE.map(str::to_owned).to_vec();
+    }
+    let (running, _) = place.start().await;
+    running.stop().await;
+    let set = |mode: u32| {
+        for path in [place.sqlite_file(), place.folder.path()] {
+            let mode = if path.is_dir() { mode | 0o111 } else { mode };
+            std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        }
+    };
+    set(0o444);
+    let before = place.logged().len();
+    let status = place.spawn().ended();
+    set(0o644);
+    let logged = place.logged();
+    assert!(!status.success(), "{logged}");
+    let told = &logged[before..];
+    let file = place.sqlite_file().display().to_string();
+    assert!(told.contains(&file) && told.contains("readonly"), "{told}");
+    assert!(!told.contains("panicked"), "{told}");
+    let (running, _) = place.start().await;
+    running.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
