@@ -12,7 +12,7 @@ use crate::client::{self, Failure, Feed};
 use crate::components::{header::Header, help::Help, rail::Rail, states::Failed};
 use crate::i18n::frame::Frame;
 use crate::i18n::{self, t};
-use crate::pages::{config, graph::GraphPage, login::Login, mesh::MeshPage};
+use crate::pages::{config, graph::GraphPage, login::Login, mesh::MeshPage, trace, traces};
 use crate::platform;
 use crate::state::{Namespaces, SLOW_EVERY, Step, Ui, first_language};
 
@@ -63,6 +63,8 @@ fn Pages() -> impl IntoView {
                 <Routes fallback=NotFound>
                     <Route path=path!("/") view=|| view! { <Redirect path="/graph"/> }/>
                     <Route path=path!("/graph") view=GraphPage/>
+                    <Route path=path!("/traces") view=traces::TracesPage/>
+                    <Route path=path!("/traces/:id") view=trace::TracePage/>
                     <Route path=path!("/mesh") view=MeshPage/>
                     <Route path=path!("/config") view=config::ListPage/>
                     <Route path=path!("/config/new") view=config::NewPage/>
@@ -76,6 +78,7 @@ fn Pages() -> impl IntoView {
 
 fn page_name(path: &str) -> Frame {
     match path.split('/').nth(1) {
+        Some("traces") => Frame::NavTraces,
         Some("config") => Frame::NavConfig,
         Some("mesh") => Frame::NavMesh,
         _ => Frame::NavGraph,
@@ -114,8 +117,9 @@ fn listen_to_keys(ui: Ui) {
             "p" => ui.update(Step::Push, |view| view.paused = !view.paused),
             "d" => ui.toggle_theme(),
             "1" => ui.open("/graph"),
-            "2" => ui.open("/config"),
-            "3" => ui.open("/mesh"),
+            "2" => ui.open("/traces"),
+            "3" => ui.open("/config"),
+            "4" => ui.open("/mesh"),
             _ => return,
         }
         event.prevent_default();

@@ -6,4 +6,5 @@ pub mod help;
 pub mod icons;
 pub mod menu;
 pub mod rail;
+pub mod size;
 pub mod states;

@@ -31,6 +31,7 @@ pub mod config;
 pub mod frame;
 pub mod graph;
 pub mod mesh;
+pub mod traces;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Language {
@@ -125,6 +126,7 @@ mod tests {
         check(graph::FlagText::ALL);
         check(mesh::MeshText::ALL);
         check(config::ConfigText::ALL);
+        check(traces::TraceText::ALL);
     }
 
     #[test]

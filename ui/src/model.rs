@@ -15,5 +15,7 @@ pub mod mesh;
 pub mod picture;
 pub mod route;
 pub mod scene;
+pub mod traces;
 pub mod traffic;
 pub mod view;
+pub mod waterfall;

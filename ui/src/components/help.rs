@@ -18,7 +18,7 @@ const KEYS: [(&str, Frame); 11] = [
     ("l", Frame::KeyLegend),
     ("p", Frame::KeyPause),
     ("d", Frame::KeyTheme),
-    ("1  2  3", Frame::KeyPages),
+    ("1  2  3  4", Frame::KeyPages),
     ("?", Frame::KeyHelp),
 ];
 

@@ -5,6 +5,7 @@ use leptos::prelude::*;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Icon {
     Graph,
+    Trace,
     Config,
     Mesh,
     Help,
@@ -29,6 +30,7 @@ pub enum Icon {
     Plus,
     ArrowRight,
     ChevronLeft,
+    Right,
     Workload,
     App,
     Service,
@@ -47,6 +49,8 @@ impl Icon {
             Self::Graph => {
                 r#"<circle cx="6" cy="12" r="2.6"/><circle cx="18" cy="5.5" r="2.6"/><circle cx="18" cy="18.5" r="2.6"/><path d="m8.3 10.8 7.4-4M8.3 13.2l7.4 4"/>"#
             }
+            Self::Trace => r#"<path d="M4 6h9M7 10.5h6M10 15h7M15 19.5h5" stroke-width="2.2"/>"#,
+            Self::Right => r#"<path d="m10 7 5 5-5 5"/>"#,
             Self::Config => {
                 r#"<path d="M4 7h9M19 7h1M4 17h1M11 17h9"/><circle cx="16" cy="7" r="2.5"/><circle cx="8" cy="17" r="2.5"/>"#
             }

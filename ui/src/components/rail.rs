@@ -14,6 +14,7 @@ pub fn Rail() -> impl IntoView {
         <nav class="rail" aria-label=t(Frame::Navigation)>
             <a class="home" href=move || ui.link("/graph") title="Sidelight" aria-label="Sidelight"><Lantern/></a>
             <Entry path="/graph" icon=Icon::Graph name=Frame::NavGraph/>
+            <Entry path="/traces" icon=Icon::Trace name=Frame::NavTraces/>
             <Entry path="/config" icon=Icon::Config name=Frame::NavConfig/>
             <Entry path="/mesh" icon=Icon::Mesh name=Frame::NavMesh/>
             <span class="grow"></span>

@@ -5,6 +5,7 @@ texts! {
     Frame {
         Skip: "Skip to the page", "跳到页面内容";
         NavGraph: "Graph", "流量图";
+        NavTraces: "Traces", "链路追踪";
         NavConfig: "Istio config", "Istio 配置";
         NavMesh: "Mesh", "网格";
         Navigation: "Pages", "页面";
@@ -84,7 +85,7 @@ texts! {
         KeyPause: "pause or resume", "暂停或继续";
         KeyTheme: "dark or light", "深色或浅色";
         KeyLegend: "legend", "图例";
-        KeyPages: "graph, config, mesh", "流量图、配置、网格";
+        KeyPages: "graph, traces, config, mesh", "流量图、链路追踪、配置、网格";
         NotFound: "There is no page at this address", "此地址没有页面";
         ToGraph: "Go to the graph", "前往流量图";
         NotReached: "The collector does not answer", "收集器没有应答";

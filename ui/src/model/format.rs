@@ -62,6 +62,20 @@ pub fn duration(ms: f64) -> String {
     format!("{number} {unit}")
 }
 
+/// The same from microseconds, with as many digits as a trace needs.
+pub fn micros(us: i64) -> String {
+    match us {
+        ..1_000 => format!("{us} µs"),
+        1_000..10_000 => format!("{:.1} ms", us as f64 / 1000.0),
+        _ => duration(us as f64 / 1000.0),
+    }
+}
+
+/// `08:12:04.318`
+pub fn time_of_day_ms(at_ms: i64, offset_minutes: i64) -> String {
+    format!("{}.{:03}", time_of_day(at_ms, offset_minutes), at_ms.rem_euclid(1000))
+}
+
 /// How long ago, in the two coarsest words that matter: `12 s`, `4 min`, `3 h`, `19 d`.
 pub fn age(ms: i64) -> String {
     let s = (ms / 1000).max(0);
@@ -129,11 +143,13 @@ mod tests {
     fn durations_change_their_unit() {
         let shown: Vec<String> = [0.42, 9.0, 812.4, 2100.0, 45_000.0, 300_000.0].into_iter().map(duration).collect();
         assert_eq!(shown, ["0.4 ms", "9 ms", "812 ms", "2.1 s", "45 s", "5 min"]);
+        assert_eq!([7, 1_240, 48_300, 2_100_000].map(micros), ["7 µs", "1.2 ms", "48 ms", "2.1 s"]);
     }
 
     #[test]
     fn times_are_the_readers() {
         assert_eq!(time_of_day(1_700_000_000_000, 0), "22:13:20");
+        assert_eq!(time_of_day_ms(1_700_000_000_042, 0), "22:13:20.042");
         assert_eq!(hour_minute(1_700_000_000_000, 120), "00:13");
         assert_eq!(age(4 * 60_000), "4 min");
     }

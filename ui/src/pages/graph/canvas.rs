@@ -4,14 +4,14 @@ use leptos::ev;
 use leptos::html;
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
-use wasm_bindgen::closure::Closure;
-use web_sys::{Element, KeyboardEvent, PointerEvent, ResizeObserver, WheelEvent};
+use web_sys::{Element, KeyboardEvent, PointerEvent, WheelEvent};
 
 use super::board::Board;
 use super::boxes::{BoxLabels, Boxes};
 use super::cards::Cards;
 use super::links::{Lines, Pills};
 use super::traffic::Traffic;
+use crate::components::size;
 use crate::i18n::graph::GraphText;
 use crate::i18n::t;
 use crate::model::geometry::Point;
@@ -95,30 +95,13 @@ pub fn Canvas(board: Board) -> impl IntoView {
 
 /// Keeps the board's idea of the canvas' size.
 fn watch_size(root: NodeRef<html::Div>, board: Board) {
-    let observer = StoredValue::new_local(None::<(ResizeObserver, Closure<dyn FnMut()>)>);
-    Effect::new(move |_| {
-        let Some(element) = root.get() else { return };
-        let measured = element.clone();
-        let measure = move || {
-            let size = (f64::from(measured.client_width()), f64::from(measured.client_height()));
-            if board.window.get_untracked() != size {
-                let first = board.window.get_untracked().0 == 0.0;
-                board.window.set(size);
-                if !first {
-                    board.fit();
-                }
+    size::watch_size(root, move |width, height| {
+        if board.window.get_untracked() != (width, height) {
+            let first = board.window.get_untracked().0 == 0.0;
+            board.window.set((width, height));
+            if !first {
+                board.fit();
             }
-        };
-        measure();
-        let callback = Closure::<dyn FnMut()>::new(measure);
-        if let Ok(watcher) = ResizeObserver::new(callback.as_ref().unchecked_ref()) {
-            watcher.observe(&element);
-            observer.set_value(Some((watcher, callback)));
-        }
-    });
-    on_cleanup(move || {
-        if let Some(Some((watcher, _))) = observer.try_update_value(Option::take) {
-            watcher.disconnect();
         }
     });
 }
