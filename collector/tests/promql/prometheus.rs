@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use http::{HeaderMap, HeaderValue};
 use prost::Message;
 use serde_json::Value;
+use sidelight_collector::ingest::remote_write::message::{Label, Sample, TimeSeries, WriteRequest};
 use sidelight_collector::store::sample::SeriesSamples;
 
 use crate::support::prometheus::Prometheus;
@@ -12,36 +13,6 @@ use crate::support::running::send;
 
 /// Samples of one request; Prometheus refuses bodies of many megabytes.
 const SAMPLES_PER_REQUEST: usize = 20_000;
-
-#[derive(Clone, PartialEq, Message)]
-struct WriteRequest {
-    #[prost(message, repeated, tag = "1")]
-    timeseries: Vec<TimeSeries>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct TimeSeries {
-    #[prost(message, repeated, tag = "1")]
-    labels: Vec<Label>,
-    #[prost(message, repeated, tag = "2")]
-    samples: Vec<Sample>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Label {
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(string, tag = "2")]
-    value: String,
-}
-
-#[derive(Clone, Copy, PartialEq, Message)]
-struct Sample {
-    #[prost(double, tag = "1")]
-    value: f64,
-    #[prost(int64, tag = "2")]
-    t_ms: i64,
-}
 
 impl Prometheus {
     pub async fn empty() -> Self {
@@ -72,7 +43,8 @@ pub async fn write(address: SocketAddr, series: &[SeriesSamples]) {
                 .iter()
                 .map(|(name, value)| Label { name: name.to_string(), value: value.to_string() })
                 .collect(),
-            samples: vec![Sample { value: *value, t_ms: *t_ms }],
+            samples: vec![Sample { value: *value, timestamp: *t_ms }],
+            ..TimeSeries::default()
         });
         let body = WriteRequest { timeseries: timeseries.collect() }.encode_to_vec();
         let body = snap::raw::Encoder::new().compress_vec(&body).unwrap();
