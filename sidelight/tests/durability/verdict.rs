@@ -57,7 +57,7 @@ pub async fn until_counted(place: &Place, proxies: &[Proxy]) {
     };
     for proxy in proxies {
         let mut stored = 0;
-        for _ in 0..600 {
+        for _ in 0..1200 {
             let always = Window { from_ms: 0, to_ms: 4_000_000_000_000 };
             let edges = store.edges(always, None).await.unwrap().edges;
             let mine = edges.iter().filter(|edge| *edge.labels.destination_workload == proxy.workload);
