@@ -14,6 +14,7 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::control::ControlMetrics;
 use crate::export::ExportMetrics;
 use crate::ingest::door::DoorMetrics;
+use crate::pipeline::tail_sampling::SamplingMetrics;
 use crate::query::graph::skipped;
 use crate::store::{Counts, Merged};
 
@@ -64,6 +65,7 @@ pub struct OwnMetrics {
     control: ControlMetrics,
     doors: DoorMetrics,
     export: ExportMetrics,
+    sampling: SamplingMetrics,
 }
 
 impl Default for OwnMetrics {
@@ -93,6 +95,7 @@ impl Default for OwnMetrics {
             control: ControlMetrics::default(),
             doors: DoorMetrics::default(),
             export: ExportMetrics::default(),
+            sampling: SamplingMetrics::default(),
         };
         metrics.register();
         metrics.started_at.set(crate::clock::now_ms() as f64 / 1000.0);
@@ -142,6 +145,7 @@ impl OwnMetrics {
         self.control.register(registry);
         self.doors.register(registry);
         self.export.register(registry);
+        self.sampling.register(registry);
         registry.register("remote_write_samples", "Samples that are sent on by outcome", self.forwarded.clone());
         registry.register("remote_write_waiting_samples", "Samples that wait to be sent on", self.forward_waiting.clone());
         registry.register_with_unit("start_time", "When this process started", Unit::Seconds, self.started_at.clone());
@@ -163,6 +167,12 @@ impl OwnMetrics {
     #[must_use]
     pub fn export(&self) -> ExportMetrics {
         self.export.clone()
+    }
+
+    /// Those that the judge of traces counts by itself.
+    #[must_use]
+    pub fn sampling(&self) -> SamplingMetrics {
+        self.sampling.clone()
     }
 
     /// OpenMetrics text.

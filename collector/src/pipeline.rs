@@ -8,6 +8,7 @@ mod observation;
 mod push;
 mod span_edges;
 mod spread;
+pub mod tail_sampling;
 pub mod traces;
 mod writer;
 

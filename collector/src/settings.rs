@@ -8,6 +8,7 @@ use crate::export::ExportSettings;
 use crate::ingest::door::DoorSettings;
 use crate::ingest::scrape;
 use crate::ingest::scrape::config::{ScrapeConfigError, is_url};
+use crate::pipeline::tail_sampling::{self, RulesError};
 use crate::store::{CONNECTIONS_DEFAULT, CONNECTIONS_MAX, CONNECTIONS_MIN, Family, Retention};
 use crate::web::auth::Token;
 
@@ -51,6 +52,8 @@ pub struct Settings {
     /// A server that tells targets, in the format of Prometheus' HTTP discovery.
     pub scrape_http_sd: Option<String>,
     pub trace_sampling_percent: f64,
+    /// Rules by which whole traces are kept or left out; all are kept without it.
+    pub tail_sampling: Option<PathBuf>,
     pub retention: Retention,
     /// The collector counts its own requests and scrapes itself, as one more workload.
     pub watch_itself: bool,
@@ -148,6 +151,7 @@ impl Settings {
             scrape_config: None,
             scrape_http_sd: None,
             trace_sampling_percent: 1.0,
+            tail_sampling: None,
             retention: Retention::default(),
             watch_itself: false,
             export: ExportSettings::default(),
@@ -165,6 +169,11 @@ impl Settings {
         self.export.check(&mut mistakes);
         if !(0.0..=100.0).contains(&self.trace_sampling_percent) {
             mistakes.push(format!("the trace sampling is {} percent; it lies between 0 and 100", self.trace_sampling_percent));
+        }
+        match self.tail_sampling.as_deref().map(tail_sampling::read) {
+            None | Some(Ok(_)) => {}
+            Some(Err(RulesError::Mistakes(found))) => mistakes.extend(found),
+            Some(Err(other)) => mistakes.push(other.to_string()),
         }
         if !(CONNECTIONS_MIN..=CONNECTIONS_MAX).contains(&self.database_pool) {
             let pool = self.database_pool;
@@ -236,7 +245,8 @@ impl Settings {
             }
         }
         let shortest = Duration::from_secs(600);
-        for family in Family::ALL {
+        // Verdicts are kept as long as spans.
+        for family in Family::ALL.into_iter().filter(|family| *family != Family::VerdictBlock) {
             if self.retention.of(family) < shortest {
                 mistakes.push(format!(
                     "`{}` is kept for {:?}; ten minutes are the least",

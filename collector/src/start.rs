@@ -32,6 +32,7 @@ use crate::ingest::scrape::config::ScrapeConfigError;
 use crate::ingest::scrape::{FileTargetsError, Scheduler, ScrapeClock, ScrapeStatuses};
 use crate::ingest::zipkin::ZipkinDoor;
 use crate::own_metrics::OwnMetrics;
+use crate::pipeline::tail_sampling::{Judge, RulesError};
 use crate::pipeline::{Intake, Writer};
 use crate::settings::{AuthSettings, Settings, SettingsMistakes};
 use crate::store::{Family, Store, StoreError, compacts};
@@ -63,6 +64,8 @@ pub enum StartError {
     Security(#[from] SecurityError),
     #[error(transparent)]
     Export(#[from] ClientError),
+    #[error(transparent)]
+    TailSampling(#[from] RulesError),
     #[error("failed to name the collector as a workload")]
     Identity(#[from] IdentityError),
 }
@@ -127,11 +130,14 @@ impl Collector {
         info!(?settings, "starting");
         let (listeners, addresses) = Listeners::bind(&settings).await?;
         let auth = Arc::new(auth(&settings.auth)?);
-        let Stores { store, revisions, export_queue } = stores::open(&settings.database, settings.database_pool).await?;
+        let Stores { store, revisions, export_queue, sampling } =
+            stores::open(&settings.database, settings.database_pool).await?;
         let metrics = OwnMetrics::new();
         let stop = Stop::default();
 
         let exports = export::start(&settings.export, &export_queue, metrics.export(), &stop.exports)?;
+        // Before the first span is stored: without facts it would have no verdict.
+        let judging = settings.tail_sampling.clone().map(|path| Judge::new(path, sampling, metrics.sampling())).transpose()?;
         let (writer, handle) = Writer::new(Arc::clone(&store), Arc::clone(&metrics));
         let writing = tokio::spawn(writer.run(stop.writing.clone()));
         let intake = Intake::new(handle.clone()).with_edges(Arc::clone(&store));
@@ -209,6 +215,7 @@ impl Collector {
             tokio::spawn(forgetting::run(Arc::clone(&store), settings.retention, Arc::clone(&metrics), stop.doors.clone())),
         ]);
         tasks.extend(forwarding);
+        tasks.extend(judging.map(|judge| tokio::spawn(judge.run(stop.doors.clone()))));
         info!(?addresses, "ready");
         let tasks = Tasks { scraping, doors: tasks, intake, writing, exports: exports.tasks };
         Ok(Self { addresses, store, control, metrics, statuses, stop, tasks })

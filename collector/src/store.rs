@@ -44,12 +44,14 @@ mod span_rows;
 mod span_search;
 mod span_write;
 mod sqlite;
+mod tail;
 mod totals;
 mod write;
 
 pub use batch::{BlockWrite, Counts, Delivery, Edge, SampleWrite, ScrapeBatch, StoredTarget, WriteBatch, WriteReport};
 pub use block::{
-    BlockHead, Compact, CorruptBlock, EncodedBlock, LEVEL_CORRUPT, LEVEL_DENSE, LEVEL_MERGED, LEVEL_WRITTEN, StoredBlock,
+    BlockHead, Compact, CorruptBlock, EncodedBlock, LEVEL_CORRUPT, LEVEL_DENSE, LEVEL_MERGED, LEVEL_SIFTED, LEVEL_WRITTEN,
+    StoredBlock,
 };
 pub use block_compact::{Merged, compacts};
 pub use block_read::Order;
@@ -69,6 +71,10 @@ pub use span::{AttributeValue, Attributes, Endpoint, Resource, Scope, Span, Span
 pub use span_read::TRACE_SPANS_MAX;
 pub use span_search::FoundTraces;
 pub use sqlite::SqliteStore;
+pub use tail::{
+    Bench, CONDITIONS_MAX, FactsRow, IsWaiting, Judged, Root, Sentence, Sieve, Sifted, SpanWatch, SpansOut, TraceFacts, TraceId,
+    TraceSampling, Verdict, VerdictCompact, encode_verdicts,
+};
 pub use totals::{EdgeAnswer, EdgeTotals, Histogram, SeriesAnswer, StepTotals, Totals, Window};
 
 /// Puts edges into groups that a series sums; `None` leaves an edge out.

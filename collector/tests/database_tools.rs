@@ -13,8 +13,9 @@ use sidelight_collector::store::admin::{Admin, AdminError, CheckReport};
 use sidelight_collector::store::log::{LEVEL_QUICK, LogBlockBuilder, LogRecord};
 use sidelight_collector::store::revisions::{Change, Expect, NewRevision, RevisionStore};
 use sidelight_collector::store::{
-    BlockWrite, Counts, Delivery, Edge, EdgeLabels, EncodedBlock, ExportQueue, Family, Histogram, LeaseChanges, Order, PgStore,
-    Resource, Retention, ScrapeBatch, Span, SqliteStore, Store, Totals, Window, WriteBatch,
+    BlockWrite, Counts, Delivery, Edge, EdgeLabels, EncodedBlock, ExportQueue, Family, Histogram, Judged, LeaseChanges, Order,
+    PgStore, Resource, Retention, ScrapeBatch, Span, SpanWatch, SqliteStore, Store, Totals, Verdict, Window, WriteBatch,
+    encode_verdicts,
 };
 use sidelight_collector::store::{sample, span_block};
 use support::place::Place;
@@ -81,6 +82,19 @@ fn scrape(target: &str, at_s: i64, edges: usize) -> WriteBatch {
     WriteBatch { scrapes: vec![scrape], ..WriteBatch::default() }
 }
 
+/// Rules without any condition.
+struct Nothing;
+
+impl SpanWatch for Nothing {
+    fn conditions(&self) -> &[u64] {
+        &[]
+    }
+
+    fn met(&self, _: &Span) -> u64 {
+        0
+    }
+}
+
 /// A block as its signal writes it.
 fn block(family: Family, at_s: i64, items: u32) -> BlockWrite {
     let at_ns = |item: u32| at_s * 1_000_000_000 + i64::from(item) * 1_000;
@@ -99,6 +113,20 @@ fn block(family: Family, at_s: i64, items: u32) -> BlockWrite {
             (1..=items).for_each(|item| builder.push(&LogRecord { time_ns: at_ns(item), ..LogRecord::default() }));
             let finished = builder.finish(LEVEL_QUICK).unwrap().remove(0);
             of(finished.summary, finished.data)
+        }
+        Family::VerdictBlock => {
+            let judged = |item: u32| {
+                let mut trace_id = [0; 16];
+                trace_id[..8].copy_from_slice(&at_s.to_be_bytes());
+                trace_id[8..12].copy_from_slice(&item.to_be_bytes());
+                Judged {
+                    trace_id,
+                    first_us: from_us,
+                    last_us: to_us,
+                    verdict: Verdict { is_kept: item == 1, rule: "errors".into() },
+                }
+            };
+            encode_verdicts(&(1..=items).map(judged).collect::<Vec<_>>()).remove(0)
         }
         _ => {
             let samples: Vec<(i64, f64)> = (1..=i64::from(items)).map(|series| (series, 0.5)).collect();
@@ -122,7 +150,7 @@ async fn fill_dictionary(place: &Place) {
 }
 
 /// All tables but those of slices. Whoever adds one fills it in [`fill`], so that it is copied here.
-const TABLES: [&str; 18] = [
+const TABLES: [&str; 20] = [
     "collector",
     "config_revision",
     "delivery",
@@ -141,11 +169,15 @@ const TABLES: [&str; 18] = [
     "store_sequence",
     "target",
     "target_lease",
+    "trace_facts",
+    "trace_judge",
 ];
 
 /// Something in every table, over several slices.
 async fn fill(place: &Place) {
-    let (store, queue) = place.open_with_queue().await;
+    let (store, queue, sampling) = place.open_to_sample().await;
+    sampling.watch_spans(Some(Arc::new(Nothing)));
+    sampling.take_bench(7, Duration::from_secs(10)).await.unwrap();
     store.write(&scrape("one", T, 1_200)).await.unwrap();
     store.write(&scrape("two", T + 90_000, 3)).await.unwrap();
     let blocks = Family::BLOCKS.into_iter().flat_map(|family| [block(family, T, 3), block(family, T + 7_300, 4)]);
@@ -340,7 +372,7 @@ async fn a_sound_database_has_no_findings(place: &Place) {
     fill(place).await;
     let report = check(&database(place)).await;
     assert_eq!(report.findings, []);
-    assert_eq!((report.blocks, report.items), (7, 22));
+    assert_eq!((report.blocks, report.items), (9, 29));
     assert!(report.rows > 1_200 * 4);
 }
 
@@ -419,11 +451,13 @@ async fn compacting_merges_every_signal(place: &Place) {
     let blocks = Family::BLOCKS.into_iter().flat_map(|family| (0..70).map(move |n| block(family, T + n, 2)));
     store.write(&WriteBatch { blocks: blocks.collect(), ..WriteBatch::default() }).await.unwrap();
     let admin = Admin::open(&database(place)).await.unwrap();
-    assert_eq!(admin.compact().await.unwrap().merged_blocks, 3 * 70);
+    assert_eq!(admin.compact().await.unwrap().merged_blocks, 4 * 70);
     admin.close().await;
     for family in Family::BLOCKS {
         let heads = store.blocks(family, 0..i64::MAX, Order::OldestFirst, 100).await.unwrap();
-        assert_eq!(heads.iter().map(|head| head.items).collect::<Vec<_>>(), [140], "{}", family.name());
+        // Verdicts are merged by the minute.
+        let expected = if family == Family::VerdictBlock { vec![120, 20] } else { vec![140] };
+        assert_eq!(heads.iter().map(|head| head.items).collect::<Vec<_>>(), expected, "{}", family.name());
     }
     store.close().await;
 }

@@ -21,9 +21,11 @@ SELECT create_distributed_table('series', 'target_id', colocate_with => 'none');
 SELECT create_distributed_table('span_block', 'shard', colocate_with => 'none');
 SELECT create_distributed_table('log_block', 'shard', colocate_with => 'span_block');
 SELECT create_distributed_table('sample_block', 'shard', colocate_with => 'none');
+SELECT create_distributed_table('verdict_block', 'shard', colocate_with => 'span_block');
 
 SELECT create_distributed_table('delivery', 'delivery_id', colocate_with => 'none');
 SELECT create_distributed_table('export_queue', 'queue_id', colocate_with => 'none');
+SELECT create_distributed_table('trace_facts', 'facts_id', colocate_with => 'none');
 SELECT create_distributed_table('metric_series', 'series_id', colocate_with => 'none');
 SELECT create_distributed_table('label_pair', 'label_pair_id', colocate_with => 'none');
 
@@ -39,6 +41,7 @@ SELECT create_reference_table('dropped');
 SELECT create_reference_table('ingest_count');
 SELECT create_reference_table('collector');
 SELECT create_reference_table('target_lease');
+SELECT create_reference_table('trace_judge');
 
 -- On the coordinator, because of its trigger: config_revision. The list of migrations stays there as well: _sqlx_migrations.
 

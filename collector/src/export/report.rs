@@ -88,6 +88,13 @@ impl Report {
         self.metrics.spans(&shared.status.exporter, "filtered", spans);
     }
 
+    /// Counts spans of traces that tail sampling leaves out.
+    pub(super) fn judged_out(&self, spans: u64) {
+        let mut shared = self.shared.lock();
+        shared.status.filtered_spans += spans;
+        self.metrics.spans(&shared.status.exporter, "judged_out", spans);
+    }
+
     /// Counts spans that will never arrive; tells it at once, then at most once a minute.
     pub fn dropped(&self, reason: &'static str, spans: u64, detail: &str) {
         if spans == 0 {

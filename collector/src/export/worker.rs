@@ -168,6 +168,7 @@ impl Exporter {
         for block in claimed {
             blocks.push(block.id);
             match span_block::decode(&block.data) {
+                Ok(decoded) if block.is_judged => spans.extend(self.kept(decoded).await?),
                 Ok(decoded) => spans.extend(decoded),
                 Err(error) => self.report.dropped("corrupt", block.items, &error.to_string()),
             }
@@ -177,6 +178,16 @@ impl Exporter {
         self.report.filtered(all - spans.len() as u64);
         let requests = requests(self.client.destination().protocol, spans, self.settings.batch_spans);
         Ok(Some(Work { blocks, requests: requests.into(), leased_until }))
+    }
+
+    /// Without the spans of traces that were judged out.
+    async fn kept(&self, mut spans: Vec<Span>) -> Result<Vec<Span>, StoreError> {
+        let places: Vec<_> = spans.iter().map(|span| (span.trace_id, span.start_us())).collect();
+        let out = self.queue.judged_out(&places).await?;
+        let all = spans.len() as u64;
+        spans.retain(|span| !out.contains(&span.trace_id));
+        self.report.judged_out(all - spans.len() as u64);
+        Ok(spans)
     }
 
     /// Holds the blocks for longer when half the lease is over; nothing is left when others have taken them.

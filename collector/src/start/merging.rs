@@ -19,7 +19,7 @@ const SIZE_INTERVAL: Duration = Duration::from_secs(60);
 
 pub(super) async fn run(
     store: Arc<dyn Store>,
-    how: [Arc<dyn Compact>; 3],
+    how: [Arc<dyn Compact>; 4],
     retention: Retention,
     metrics: Arc<OwnMetrics>,
     stop: CancellationToken,

@@ -29,6 +29,8 @@ pub const LEVEL_WRITTEN: u8 = 0;
 pub const LEVEL_MERGED: u8 = 1;
 /// Merged and left alone.
 pub const LEVEL_DENSE: u8 = 2;
+/// Spans of which those are left out that were judged out; it is left alone.
+pub const LEVEL_SIFTED: u8 = 3;
 /// Could not be read by a merge, which does not try again.
 pub const LEVEL_CORRUPT: u8 = 9;
 

@@ -10,14 +10,14 @@ use super::database::{Database, Row, Transaction};
 use super::sample::compact::SampleCompact;
 use super::schema::{Slice, slices_between};
 use super::span_block::SpanCompact;
-use super::{LogCompact, Store, StoreError, block_write};
+use super::{LogCompact, Store, StoreError, VerdictCompact, block_write};
 
 /// Blocks that one merge takes.
-const BLOCKS_MAX: usize = 512;
+pub(super) const BLOCKS_MAX: usize = 512;
 /// Compressed bytes that one merge takes, unless two blocks alone have more.
-const BYTES_MAX: u64 = 16 * 1024 * 1024;
+pub(super) const BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// How long after its end a slice is taken for complete.
-const LATE_S: i64 = 300;
+pub(super) const LATE_S: i64 = 300;
 
 /// What one merge did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,9 +29,9 @@ pub struct Merged {
 }
 
 /// How the blocks of a store are merged: one for each of [`Family::BLOCKS`](super::Family::BLOCKS).
-pub async fn compacts(store: &dyn Store) -> Result<[Arc<dyn Compact>; 3], StoreError> {
+pub async fn compacts(store: &dyn Store) -> Result<[Arc<dyn Compact>; 4], StoreError> {
     let samples = SampleCompact::new(store.series_index().await?);
-    Ok([Arc::new(SpanCompact), Arc::new(LogCompact), Arc::new(samples)])
+    Ok([Arc::new(SpanCompact), Arc::new(LogCompact), Arc::new(samples), Arc::new(VerdictCompact)])
 }
 
 /// Blocks of one shard, or of all, that may be merged.
@@ -163,7 +163,8 @@ async fn load<D: Database>(
     Ok(rows.iter().map(|row| stored(row, slice)).collect())
 }
 
-fn stored(row: &Row, slice: Slice) -> StoredBlock {
+/// Of a row with id, shard, level, times, items, summary and data.
+pub(super) fn stored(row: &Row, slice: Slice) -> StoredBlock {
     let Slice { family, from_s } = slice;
     StoredBlock {
         block_id: row.int(0),
@@ -181,7 +182,7 @@ fn stored(row: &Row, slice: Slice) -> StoredBlock {
     }
 }
 
-fn list(ids: &[i64]) -> String {
+pub(super) fn list(ids: &[i64]) -> String {
     ids.iter().map(i64::to_string).collect::<Vec<_>>().join(",")
 }
 
@@ -209,7 +210,7 @@ async fn replace<D: Database>(
 }
 
 /// Merges leave a block alone that they could not read.
-async fn set_aside<D: Database>(database: &D, slice: Slice, block_id: i64) -> Result<(), StoreError> {
+pub(super) async fn set_aside<D: Database>(database: &D, slice: Slice, block_id: i64) -> Result<(), StoreError> {
     let mut transaction: Box<dyn Transaction> = database.begin().await?;
     let sql = format!("UPDATE {} SET level = {LEVEL_CORRUPT} WHERE slice_s = $1 AND block_id = $2", table(D::DIALECT, slice));
     transaction.execute(&sql, vec![slice.from_s.into(), block_id.into()]).await?;

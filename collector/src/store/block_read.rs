@@ -107,6 +107,11 @@ impl BlockReader {
         Ok(Self { transaction: database.begin_read().await?, dialect: D::DIALECT, family })
     }
 
+    /// Reads blocks of another family from here on, of the same state; says which it was before.
+    pub fn turn_to(&mut self, family: Family) -> Family {
+        std::mem::replace(&mut self.family, family)
+    }
+
     /// Starts of the slices that touch a span of time.
     pub async fn slices(&mut self, from_s: i64, to_s: i64, order: Order) -> Result<Vec<i64>, StoreError> {
         let slices = slices_between(&mut *self.transaction, self.family, from_s, to_s).await?;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -11,6 +12,7 @@ use super::batch::Edge;
 use super::block::CorruptBlock;
 use super::sample::dictionary::SampleCaches;
 use super::schema::{Family, Slice};
+use super::tail::SpanWatch;
 use super::{EdgeLabels, StoreError};
 
 /// Only ever filled from what is committed.
@@ -28,6 +30,10 @@ pub(super) struct Caches {
     pub samples: SampleCaches,
     /// Exporters that spans are queued for.
     exporters: ArcSwap<Vec<&'static str>>,
+    /// Looks for what decides on traces; `None` without tail sampling.
+    watch: Mutex<Option<Arc<dyn SpanWatch>>>,
+    /// Slices of spans of which nothing was left to sift, and since when.
+    sifted: Mutex<HashMap<Slice, Instant>>,
 }
 
 /// The edges of one generation of the dictionary.
@@ -77,6 +83,8 @@ pub(super) struct SpanNames {
 
 /// Names of services or of operations in memory; when there are more, the cache starts anew.
 const NAMES_CACHED_MAX: usize = 20_000;
+/// After this time a slice is looked at again for what to sift: other collectors write to it as well.
+const SIFTED_FOR: Duration = Duration::from_secs(600);
 
 impl Caches {
     pub fn edge_id(&self, edge: &Edge) -> Option<i64> {
@@ -143,6 +151,15 @@ impl Caches {
     pub fn forget_slice(&self, slice: Slice) {
         self.slices.lock().remove(&slice);
         self.merged.lock().remove(&slice);
+        self.sifted.lock().remove(&slice);
+    }
+
+    pub fn is_sifted(&self, slice: Slice) -> bool {
+        self.sifted.lock().get(&slice).is_some_and(|since| since.elapsed() < SIFTED_FOR)
+    }
+
+    pub fn set_sifted(&self, slice: Slice) {
+        self.sifted.lock().insert(slice, Instant::now());
     }
 
     pub fn is_merged(&self, slice: Slice) -> bool {
@@ -159,6 +176,8 @@ impl Caches {
         if !merged.is_empty() {
             merged.retain(|slice| !slices.contains(slice));
         }
+        drop(merged);
+        self.sifted.lock().retain(|slice, _| !slices.contains(slice));
     }
 
     pub fn service(&self, name: &str) -> Option<(i64, i64)> {
@@ -212,6 +231,14 @@ impl Caches {
 
     pub fn exporters(&self) -> Arc<Vec<&'static str>> {
         self.exporters.load_full()
+    }
+
+    pub fn set_watch(&self, watch: Option<Arc<dyn SpanWatch>>) {
+        *self.watch.lock() = watch;
+    }
+
+    pub fn watch(&self) -> Option<Arc<dyn SpanWatch>> {
+        self.watch.lock().clone()
     }
 
     /// The newest sample of all.

@@ -1,11 +1,14 @@
 //! Spans that wait to be sent to another backend: written with the blocks that hold them, deleted when they have arrived.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use async_trait::async_trait;
 
+use super::block_read::BlockReader;
 use super::database::{Database, Row, Transaction, Value, int};
+use super::schema::Family;
 use super::span_block::Names;
+use super::tail::{TraceId, Verdicts, ready_before};
 use super::write::Writing;
 use super::{EncodedBlock, StoreError};
 use crate::clock;
@@ -21,6 +24,8 @@ pub struct QueuedBlock {
     pub id: i64,
     pub items: u64,
     pub queued_at_ms: i64,
+    /// Its traces were judged, and those judged out are not to be sent.
+    pub is_judged: bool,
     /// As it is stored.
     pub data: Vec<u8>,
 }
@@ -65,6 +70,9 @@ pub trait ExportQueue: Send + Sync + 'static {
     /// Gives back what could not be sent.
     async fn release(&self, holder: i64, ids: &[i64]) -> Result<(), StoreError>;
 
+    /// Of traces with spans that start at some time (microseconds), those that were judged out.
+    async fn judged_out(&self, spans: &[(TraceId, i64)]) -> Result<HashSet<TraceId>, StoreError>;
+
     /// Deletes what has arrived.
     async fn done(&self, ids: &[i64]) -> Result<(), StoreError>;
 
@@ -93,7 +101,7 @@ impl<D: Database> ExportQueue for D {
         // Another collector may have been quicker: then the row is left out, after a short wait in Postgres.
         let sql = format!(
             "UPDATE export_queue SET leased_until_ms = $1, holder = $2 WHERE queue_id IN ({}) AND leased_until_ms <= $3 \
-             RETURNING queue_id, items, queued_at_ms, data",
+             RETURNING queue_id, items, queued_at_ms, facts_id, data",
             list(&ids)
         );
         let rows = transaction.fetch(&sql, vec![claim.until_ms.into(), claim.holder.into(), claim.now_ms.into()]).await?;
@@ -110,6 +118,23 @@ impl<D: Database> ExportQueue for D {
 
     async fn release(&self, holder: i64, ids: &[i64]) -> Result<(), StoreError> {
         update(self, holder, ids, "leased_until_ms = 0, holder = 0").await.map(drop)
+    }
+
+    async fn judged_out(&self, spans: &[(TraceId, i64)]) -> Result<HashSet<TraceId>, StoreError> {
+        let mut slices: BTreeMap<i64, (i64, i64, HashSet<TraceId>)> = BTreeMap::new();
+        for (id, start_us) in spans {
+            let slice_s = Family::SpanBlock.slice_at(start_us.div_euclid(1_000_000)).from_s;
+            let (from_us, to_us, ids) = slices.entry(slice_s).or_insert((*start_us, *start_us, HashSet::new()));
+            (*from_us, *to_us) = ((*from_us).min(*start_us), (*to_us).max(*start_us));
+            ids.insert(*id);
+        }
+        let mut reader = BlockReader::open(self, Family::VerdictBlock).await?;
+        let (mut verdicts, mut out) = (Verdicts::default(), HashSet::new());
+        for (slice_s, (from_us, to_us, ids)) in slices {
+            let ids: Vec<TraceId> = ids.into_iter().collect();
+            out.extend(verdicts.out(self, &mut reader, slice_s, (from_us, to_us), &ids).await?.into_keys());
+        }
+        Ok(out)
     }
 
     async fn done(&self, ids: &[i64]) -> Result<(), StoreError> {
@@ -185,18 +210,24 @@ impl<D: Database> ExportQueue for D {
 }
 
 impl<D: Database> Writing<'_, D> {
-    /// Queues blocks for every exporter, in the transaction that stores them.
-    pub(super) async fn queue_for_exporters(&mut self, blocks: &[(EncodedBlock, Names)]) -> Result<(), StoreError> {
+    /// Queues blocks for every exporter, in the transaction that stores them, with the facts that are to be judged first.
+    pub(super) async fn queue_for_exporters(
+        &mut self,
+        blocks: &[(EncodedBlock, Names)],
+        facts_id: i64,
+    ) -> Result<(), StoreError> {
         let exporters = self.database.caches().exporters();
         let now_ms = clock::now_ms();
         for (block, _) in blocks {
             for exporter in exporters.iter() {
-                let sql = "INSERT INTO export_queue (exporter, queued_at_ms, items, bytes, data) VALUES ($1, $2, $3, $4, $5)";
+                let sql = "INSERT INTO export_queue (exporter, queued_at_ms, items, bytes, facts_id, data) \
+                           VALUES ($1, $2, $3, $4, $5, $6)";
                 let values = vec![
                     (*exporter).into(),
                     now_ms.into(),
                     i64::from(block.items).into(),
                     int(block.data.len() as u64),
+                    facts_id.into(),
                     Value::Blob(block.data.clone()),
                 ];
                 self.transaction.execute(sql, values).await?;
@@ -206,11 +237,12 @@ impl<D: Database> Writing<'_, D> {
     }
 }
 
-/// The oldest blocks that nobody holds: id, items, when they were queued.
+/// The oldest blocks that nobody holds, and whose traces are judged where they have to be: id, items, when they were queued.
 async fn waiting(transaction: &mut dyn Transaction, claim: &Claim) -> Result<Vec<(i64, u64, i64)>, StoreError> {
+    let ready_before = ready_before(transaction, claim.now_ms).await?;
     let sql = "SELECT queue_id, items, queued_at_ms FROM export_queue \
-               WHERE exporter = $1 AND leased_until_ms <= $2 ORDER BY queue_id LIMIT $3";
-    let values = vec![claim.exporter.into(), claim.now_ms.into(), CLAIM_BLOCKS_MAX.into()];
+               WHERE exporter = $1 AND leased_until_ms <= $2 AND facts_id < $4 ORDER BY queue_id LIMIT $3";
+    let values = vec![claim.exporter.into(), claim.now_ms.into(), CLAIM_BLOCKS_MAX.into(), ready_before.into()];
     let rows = transaction.fetch(sql, values).await?;
     Ok(rows.iter().map(|row| (row.int(0), row.count(1), row.int(2))).collect())
 }
@@ -251,11 +283,12 @@ async fn update<D: Database>(database: &D, holder: i64, ids: &[i64], set: &str) 
 
 fn block(row: Row) -> QueuedBlock {
     let (id, items, queued_at_ms) = (row.int(0), row.count(1), row.int(2));
-    let data = match row.0.into_iter().nth(3) {
+    let is_judged = row.int(3) != 0;
+    let data = match row.0.into_iter().nth(4) {
         Some(Value::Blob(data)) => data,
         _ => Vec::new(),
     };
-    QueuedBlock { id, items, queued_at_ms, data }
+    QueuedBlock { id, items, queued_at_ms, is_judged, data }
 }
 
 fn list(ids: &[i64]) -> String {

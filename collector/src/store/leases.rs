@@ -78,13 +78,18 @@ pub(super) async fn round<D: Database>(
     Ok(view)
 }
 
-async fn now(dialect: Dialect, transaction: &mut dyn Transaction) -> Result<(i64, Instant), StoreError> {
-    let sql = match dialect {
-        Dialect::Postgres => "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint",
-        Dialect::Sqlite => "SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)",
-    };
+/// Time of the database, in Unix milliseconds.
+pub(super) fn now_sql(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Postgres => "(extract(epoch FROM clock_timestamp()) * 1000)::bigint",
+        Dialect::Sqlite => "CAST(unixepoch('subsec') * 1000 AS INTEGER)",
+    }
+}
+
+pub(super) async fn now(dialect: Dialect, transaction: &mut dyn Transaction) -> Result<(i64, Instant), StoreError> {
+    let sql = format!("SELECT {}", now_sql(dialect));
     let before = Instant::now();
-    let rows = transaction.fetch(sql, vec![]).await?;
+    let rows = transaction.fetch(&sql, vec![]).await?;
     // Halfway between question and answer is as near as one can get.
     let read_at = before + before.elapsed() / 2;
     Ok((rows.first().map_or(0, |row| row.int(0)), read_at))

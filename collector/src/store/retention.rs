@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::database::{Database, Value};
 use super::sample::dictionary;
 use super::schema::{Family, Slice, drop_slice};
+use super::tail::{FACTS_STALE_MS, forget_facts};
 use super::{StoreError, retention_size};
 
 /// How long each kind of data is kept. A slice goes when all of it is older.
@@ -54,17 +55,17 @@ impl Retention {
             Family::TenSeconds => self.fine,
             Family::Minute => self.minutes,
             Family::Hour => self.hours,
-            Family::SpanBlock => self.spans,
+            Family::SpanBlock | Family::VerdictBlock => self.spans,
             Family::LogBlock => self.logs,
             Family::SampleBlock => self.samples,
         }
     }
 
-    /// Bytes that a family may have; rollups have no limit but their time.
+    /// Bytes that a family may have; rollups and verdicts have no limit but their time.
     #[must_use]
     pub fn max_bytes(&self, family: Family) -> Option<u64> {
         match family {
-            Family::TenSeconds | Family::Minute | Family::Hour => None,
+            Family::TenSeconds | Family::Minute | Family::Hour | Family::VerdictBlock => None,
             Family::SpanBlock => self.spans_bytes,
             Family::LogBlock => self.logs_bytes,
             Family::SampleBlock => self.samples_bytes,
@@ -74,6 +75,8 @@ impl Retention {
 
 /// How long a request is remembered for its retries.
 pub const DELIVERIES_KEPT: Duration = Duration::from_secs(15 * 60);
+/// How long facts of traces wait for a judge, when no collector samples any more.
+const FACTS_KEPT_MS: i64 = 24 * FACTS_STALE_MS;
 /// Requests that are forgotten in one transaction: a thousand come in a second, and the writer waits meanwhile.
 const DELIVERIES_FORGOTTEN_MAX: usize = 5_000;
 
@@ -88,6 +91,7 @@ pub(super) async fn drop_old<D: Database>(database: &D, retention: &Retention, n
     dropped.extend(retention_size::shrink(database, retention).await?);
     forget_targets(database, now_ms).await?;
     forget_deliveries(database, now_ms).await?;
+    forget_facts(database, now_ms - FACTS_KEPT_MS).await?;
     // Whoever dropped the slices: another collector may have, or the bytes that they may have.
     dictionary::forget(database, before_s(Family::SampleBlock)).await?;
     forget_names(database, before_s(Family::SpanBlock)).await?;

@@ -43,12 +43,14 @@ pub enum Family {
     SpanBlock,
     LogBlock,
     SampleBlock,
+    VerdictBlock,
 }
 
 impl Family {
-    pub const ALL: [Self; 6] = [Self::TenSeconds, Self::Minute, Self::Hour, Self::SpanBlock, Self::LogBlock, Self::SampleBlock];
+    pub const ALL: [Self; 7] =
+        [Self::TenSeconds, Self::Minute, Self::Hour, Self::SpanBlock, Self::LogBlock, Self::SampleBlock, Self::VerdictBlock];
     /// Those whose rows are blocks.
-    pub const BLOCKS: [Self; 3] = [Self::SpanBlock, Self::LogBlock, Self::SampleBlock];
+    pub const BLOCKS: [Self; 4] = [Self::SpanBlock, Self::LogBlock, Self::SampleBlock, Self::VerdictBlock];
     /// Finest first.
     pub const ROLLUPS: [Self; 3] = [Self::TenSeconds, Self::Minute, Self::Hour];
 
@@ -61,6 +63,7 @@ impl Family {
             Self::SpanBlock => "span_block",
             Self::LogBlock => "log_block",
             Self::SampleBlock => "sample_block",
+            Self::VerdictBlock => "verdict_block",
         }
     }
 
@@ -71,7 +74,7 @@ impl Family {
             Self::TenSeconds => 10,
             Self::Minute => 60,
             Self::Hour => 3600,
-            Self::SpanBlock | Self::LogBlock | Self::SampleBlock => 1,
+            Self::SpanBlock | Self::LogBlock | Self::SampleBlock | Self::VerdictBlock => 1,
         }
     }
 
@@ -82,7 +85,7 @@ impl Family {
             Self::TenSeconds | Self::SampleBlock => 2 * 3600,
             Self::Minute => 24 * 3600,
             Self::Hour => 30 * 24 * 3600,
-            Self::SpanBlock | Self::LogBlock => 3600,
+            Self::SpanBlock | Self::LogBlock | Self::VerdictBlock => 3600,
         }
     }
 
@@ -155,7 +158,7 @@ pub(super) fn ddl(dialect: Dialect, slice: Slice) -> Vec<String> {
             )]
         }
         // The summary before the data: a search then never touches the pages of the data.
-        (Dialect::Sqlite, Family::SpanBlock | Family::LogBlock | Family::SampleBlock) => vec![
+        (Dialect::Sqlite, Family::SpanBlock | Family::LogBlock | Family::SampleBlock | Family::VerdictBlock) => vec![
             format!(
                 "CREATE TABLE {table} (block_id INTEGER PRIMARY KEY, slice_s INTEGER NOT NULL, shard INTEGER NOT NULL, \
                  level INTEGER NOT NULL, from_us INTEGER NOT NULL, to_us INTEGER NOT NULL, items INTEGER NOT NULL, \

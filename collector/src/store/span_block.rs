@@ -9,7 +9,7 @@ mod matching;
 mod merge;
 mod summary;
 mod values;
-mod wire;
+pub(crate) mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +20,8 @@ use super::span::{Span, SpanKind};
 pub use decode::SpanColumns;
 pub(super) use matching::{Matcher, may_match};
 pub use merge::SpanCompact;
-pub(super) use summary::{TRACES_BYTES, may_have_trace};
+pub(super) use summary::{TRACES_BYTES, may_have_trace, trace_filter};
+pub(crate) use wire::hash as hash_name;
 
 /// Spans of one block.
 pub const SPANS_MAX: usize = 8_192;
@@ -67,7 +68,7 @@ pub fn decode(data: &[u8]) -> Result<Vec<Span>, CorruptBlock> {
     (0..columns.len()).map(|row| columns.span(row)).collect()
 }
 
-fn pack(raw: &[u8]) -> std::io::Result<Vec<u8>> {
+pub(super) fn pack(raw: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut out = vec![VERSION];
     out.extend_from_slice(&(raw.len() as u32).to_le_bytes());
     out.extend_from_slice(&zstd::bulk::compress(raw, ZSTD_LEVEL)?);

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::block::{BlockHead, CorruptBlock};
+use super::block::{BlockHead, CorruptBlock, LEVEL_SIFTED};
 use super::block_read::{BlockReader, HeadQuery};
 use super::database::{Database, Value};
 use super::schema::Family;
 use super::span_block::{SpanColumns, TRACES_BYTES, may_have_trace, unpack};
+use super::tail::{TraceId, Verdicts};
 use super::{Span, StoreError};
 
 /// Spans of one trace that are answered; a larger trace is cut.
@@ -14,8 +15,6 @@ pub const TRACE_SPANS_MAX: usize = 10_000;
 
 /// Spans of one trace that are gathered before copies are left out.
 const GATHERED_MAX: usize = 2 * TRACE_SPANS_MAX;
-
-pub(super) type TraceId = [u8; 16];
 
 pub(super) async fn services<D: Database>(database: &D) -> Result<Vec<String>, StoreError> {
     names(database, "SELECT name FROM service", vec![]).await
@@ -35,9 +34,11 @@ async fn names<D: Database>(database: &D, sql: &str, values: Vec<Value>) -> Resu
     Ok(names)
 }
 
+/// Nothing when it was judged out, whether it has left the blocks by now or not.
 pub(super) async fn trace<D: Database>(database: &D, trace_id: TraceId) -> Result<Vec<Span>, StoreError> {
     let mut reader = BlockReader::open(database, Family::SpanBlock).await?;
     let mut found = Traces::new(std::iter::once(trace_id));
+    let mut unsifted: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
     let all = HeadQuery::between(i64::MIN, i64::MAX);
     let mut scan = reader.scan(HeadQuery { key: Some(trace_id), summary_bytes: Some(TRACES_BYTES), ..all }).await?;
     while let Some(head) = reader.next(&mut scan).await? {
@@ -45,11 +46,22 @@ pub(super) async fn trace<D: Database>(database: &D, trace_id: TraceId) -> Resul
             break;
         }
         if found.may_be_in(&head) {
+            if head.level != LEVEL_SIFTED {
+                let (from_us, to_us) = unsifted.entry(head.slice_s).or_insert((head.from_us, head.to_us));
+                (*from_us, *to_us) = ((*from_us).min(head.from_us), (*to_us).max(head.to_us));
+            }
             let data = reader.data(&head).await?;
             found = found.read(database, &head, data).await?;
         }
     }
-    Ok(found.finish().pop().unwrap_or_default())
+    let spans = found.finish().pop().unwrap_or_default();
+    let mut verdicts = Verdicts::default();
+    for (slice_s, span_us) in unsifted {
+        if !spans.is_empty() && !verdicts.out(database, &mut reader, slice_s, span_us, &[trace_id]).await?.is_empty() {
+            return Ok(Vec::new());
+        }
+    }
+    Ok(spans)
 }
 
 /// Traces that are being gathered.

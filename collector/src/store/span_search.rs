@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::block::{BlockHead, CorruptBlock};
+use super::block::{BlockHead, CorruptBlock, LEVEL_SIFTED};
 use super::block_read::{BlockReader, Budget, HeadQuery};
 use super::database::Database;
 use super::schema::Family;
 use super::span_block::{Matcher, SpanColumns, TRACES_BYTES, may_match, unpack};
-use super::span_read::{TraceId, Traces};
+use super::span_read::Traces;
+use super::tail::{TraceId, Verdicts};
 use super::{Span, StoreError, TraceQuery};
 
 /// Traces of one answer.
@@ -80,7 +81,7 @@ async fn search<D: Database>(
     newest: &mut Newest,
 ) -> Result<bool, StoreError> {
     let matcher = Arc::new(Matcher::new(query));
-    let mut budget = BUDGET;
+    let (mut budget, mut verdicts) = (BUDGET, Verdicts::default());
     let mut scan = reader.scan(HeadQuery::between(query.from_us, query.to_us)).await?;
     while let Some(head) = reader.next(&mut scan).await? {
         if head.to_us < newest.oldest_us {
@@ -98,7 +99,12 @@ async fn search<D: Database>(
         let data = reader.data(&head).await?;
         let matcher = Arc::clone(&matcher);
         match tokio::task::spawn_blocking(move || matches(&matcher, &data)).await? {
-            Ok(found) => newest.add(found),
+            Ok(found) if head.level == LEVEL_SIFTED => newest.add(found),
+            Ok(found) => {
+                let ids: Vec<TraceId> = found.iter().map(|(id, _)| *id).collect();
+                let out = verdicts.out(database, reader, head.slice_s, (head.from_us, head.to_us), &ids).await?;
+                newest.add(found.into_iter().filter(|(id, _)| !out.contains_key(id)).collect());
+            }
             Err(corrupt) => database.caches().corrupt_block(head.family, head.slice_s, head.block_id, &corrupt),
         }
     }

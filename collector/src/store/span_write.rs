@@ -9,6 +9,7 @@ use super::block::EncodedBlock;
 use super::database::{Database, Value};
 use super::schema::Dialect;
 use super::span_block::{Names, encode};
+use super::tail::{PackedFacts, SpanWatch, pack_spans};
 use super::write::Writing;
 
 /// Services whose spans are listed; those beyond are only found by who knows them.
@@ -18,22 +19,34 @@ const OPERATIONS_MAX: i64 = 1_000;
 /// Spans up to this many are encoded where they are; more would hold up everybody else on the thread.
 const INLINE_SPANS_MAX: usize = 256;
 
-/// Blocks of the spans of a group, without those of the batches that are repeated.
-pub(super) async fn blocks(
-    group: &Arc<Vec<WriteBatch>>,
-    repeated: &HashSet<usize>,
-) -> Result<Vec<(EncodedBlock, Names)>, StoreError> {
-    let count: usize = group.iter().flat_map(|batch| &batch.spans).map(|(_, spans)| spans.len()).sum();
-    if count <= INLINE_SPANS_MAX {
-        return Ok(encode_group(group, repeated)?);
-    }
-    let (group, repeated) = (Arc::clone(group), repeated.clone());
-    Ok(tokio::task::spawn_blocking(move || encode_group(&group, &repeated)).await??)
+/// The spans of a group as they are stored.
+#[derive(Default)]
+pub(super) struct EncodedSpans {
+    pub blocks: Vec<(EncodedBlock, Names)>,
+    /// What the judge of traces has to know of them; nothing without tail sampling.
+    pub facts: Option<PackedFacts>,
 }
 
-fn encode_group(group: &[WriteBatch], repeated: &HashSet<usize>) -> std::io::Result<Vec<(EncodedBlock, Names)>> {
+/// Encodes the spans of a group, without those of the batches that are repeated.
+pub(super) async fn encoded<D: Database>(
+    database: &D,
+    group: &Arc<Vec<WriteBatch>>,
+    repeated: &HashSet<usize>,
+) -> Result<EncodedSpans, StoreError> {
+    let watch = database.caches().watch();
+    let count: usize = group.iter().flat_map(|batch| &batch.spans).map(|(_, spans)| spans.len()).sum();
+    if count <= INLINE_SPANS_MAX {
+        return Ok(encode_group(group, repeated, watch.as_deref())?);
+    }
+    let (group, repeated) = (Arc::clone(group), repeated.clone());
+    Ok(tokio::task::spawn_blocking(move || encode_group(&group, &repeated, watch.as_deref())).await??)
+}
+
+fn encode_group(group: &[WriteBatch], repeated: &HashSet<usize>, watch: Option<&dyn SpanWatch>) -> std::io::Result<EncodedSpans> {
     let fresh = group.iter().enumerate().filter(|(place, _)| !repeated.contains(place));
-    encode(fresh.flat_map(|(_, batch)| &batch.spans).flat_map(|(_, spans)| spans))
+    let spans = fresh.flat_map(|(_, batch)| &batch.spans).flat_map(|(_, spans)| spans);
+    let facts = watch.map(|watch| pack_spans(spans.clone(), watch)).transpose()?.flatten();
+    Ok(EncodedSpans { blocks: encode(spans)?, facts })
 }
 
 /// Keeps names at least as long as the slice of a block that has them.

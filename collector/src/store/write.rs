@@ -13,7 +13,8 @@ use super::plan::floor;
 use super::sample::dictionary as series_dictionary;
 use super::sample::index::SeriesRows;
 use super::schema::{Family, Slice, create_slice, value_columns};
-use super::span_block::Names;
+use super::span_write::EncodedSpans;
+use super::tail::insert_facts;
 use super::{StoreError, Totals, block_write, bulk, counters, outcome, span_write};
 
 /// What the caches learn when the transaction has been committed.
@@ -38,7 +39,7 @@ pub(super) async fn write<D: Database>(database: &D, group: &Arc<Vec<WriteBatch>
     let mut may_be_dropped = true;
     loop {
         // Before the transaction, in which everybody else who writes would wait for it.
-        let spans = span_write::blocks(group, &repeated).await?;
+        let spans = span_write::encoded(database, group, &repeated).await?;
         let slices = ensure_slices(database, group, &repeated, &spans).await?;
         match attempt(database, group, &repeated, &spans).await {
             Ok(Some(reports)) => {
@@ -92,7 +93,7 @@ async fn attempt<D: Database>(
     database: &D,
     group: &[WriteBatch],
     repeated: &HashSet<usize>,
-    spans: &[(EncodedBlock, Names)],
+    spans: &EncodedSpans,
 ) -> Result<Option<Vec<WriteReport>>, StoreError> {
     let transaction = database.begin().await?;
     let mut writing = Writing { database, transaction, learnt: Learnt::default(), generation: None };
@@ -116,17 +117,21 @@ async fn attempt<D: Database>(
     series_dictionary::write::<D>(&mut *writing.transaction, &rows).await?;
     let blocks = fresh(group, repeated).flat_map(|batch| &batch.blocks).map(|write| &write.block);
     let blocks = blocks.chain(scraped.flat_map(|samples| &samples.blocks)).map(|block| (LEVEL_WRITTEN, block));
-    let blocks = blocks.chain(spans.iter().map(|(block, _)| (LEVEL_WRITTEN, block)));
+    let blocks = blocks.chain(spans.blocks.iter().map(|(block, _)| (LEVEL_WRITTEN, block)));
     block_write::insert::<D>(&mut *writing.transaction, blocks).await?;
-    for (block, names) in spans {
+    for (block, names) in &spans.blocks {
         span_write::remember_names(&mut writing, names, block.slice().to_s()).await?;
     }
-    writing.queue_for_exporters(spans).await?;
+    let facts_id = match &spans.facts {
+        Some(facts) => insert_facts::<D>(&mut *writing.transaction, facts, 0).await?,
+        None => 0,
+    };
+    writing.queue_for_exporters(&spans.blocks, facts_id).await?;
     let mut counts = Counts::default();
     for report in &reports {
         counts.merge(&report.counts);
     }
-    writing.counts(&counts).await?;
+    add_counts::<D>(&mut *writing.transaction, &counts).await?;
     outcome::commit(database, writing.transaction, mark).await?;
     remember(database, writing.learnt, writing.generation, &stored);
     rows.into_iter().for_each(|rows| database.caches().samples.committed(rows));
@@ -138,9 +143,9 @@ async fn ensure_slices<D: Database>(
     database: &D,
     group: &[WriteBatch],
     repeated: &HashSet<usize>,
-    spans: &[(EncodedBlock, Names)],
+    spans: &EncodedSpans,
 ) -> Result<BTreeSet<Slice>, StoreError> {
-    let mut needed: BTreeSet<Slice> = spans.iter().map(|(block, _)| block.slice()).collect();
+    let mut needed: BTreeSet<Slice> = spans.blocks.iter().map(|(block, _)| block.slice()).collect();
     for batch in fresh(group, repeated) {
         let steps = batch.scrapes.iter().flat_map(|scrape| &scrape.added).chain(&batch.added).map(|(t_s, _, _)| *t_s);
         needed.extend(steps.flat_map(|t_s| Family::ROLLUPS.map(|family| family.slice_at(t_s))));
@@ -308,26 +313,6 @@ impl<D: Database> Writing<'_, D> {
         Ok(())
     }
 
-    async fn counts(&mut self, counts: &Counts) -> Result<(), StoreError> {
-        let values: Vec<Value> = counts
-            .0
-            .iter()
-            .flat_map(|((door, signal, outcome), count)| {
-                [Value::from(*door), Value::from(*signal), Value::from(outcome.as_str()), int(*count)]
-            })
-            .collect();
-        bulk::insert(
-            D::DIALECT,
-            &mut *self.transaction,
-            "ingest_count (door, signal, outcome, total)",
-            "ON CONFLICT (door, signal, outcome) DO UPDATE SET total = ingest_count.total + excluded.total",
-            4,
-            values,
-        )
-        .await?;
-        Ok(())
-    }
-
     async fn edge_id(&mut self, edge: &Arc<Edge>) -> Result<i64, StoreError> {
         if self.generation.is_none() {
             self.generation = Some(pin_edges(self.database, &mut *self.transaction).await?);
@@ -373,6 +358,27 @@ impl<D: Database> Writing<'_, D> {
         let rows = self.transaction.fetch(sql, values).await?;
         rows.first().map(|row| row.int(0)).ok_or(StoreError::Query(sqlx::Error::RowNotFound))
     }
+}
+
+/// Adds to what came in through each door.
+pub(super) async fn add_counts<D: Database>(transaction: &mut dyn Transaction, counts: &Counts) -> Result<(), StoreError> {
+    let values: Vec<Value> = counts
+        .0
+        .iter()
+        .flat_map(|((door, signal, outcome), count)| {
+            [Value::from(*door), Value::from(*signal), Value::from(outcome.as_str()), int(*count)]
+        })
+        .collect();
+    bulk::insert(
+        D::DIALECT,
+        transaction,
+        "ingest_count (door, signal, outcome, total)",
+        "ON CONFLICT (door, signal, outcome) DO UPDATE SET total = ingest_count.total + excluded.total",
+        4,
+        values,
+    )
+    .await?;
+    Ok(())
 }
 
 fn bounds_text(bounds: &[f64]) -> String {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sidelight_collector::store::{ExportQueue, PgStore, SqliteStore, Store};
+use sidelight_collector::store::{ExportQueue, PgStore, SqliteStore, Store, TraceSampling};
 
 use super::postgres;
 
@@ -27,14 +27,20 @@ impl Place {
 
     /// The same with the queue of spans to export.
     pub async fn open_with_queue(&self) -> (Arc<dyn Store>, Arc<dyn ExportQueue>) {
+        let (store, queue, _) = self.open_to_sample().await;
+        (store, queue)
+    }
+
+    /// The same with what the judge of traces needs.
+    pub async fn open_to_sample(&self) -> (Arc<dyn Store>, Arc<dyn ExportQueue>, Arc<dyn TraceSampling>) {
         match self {
             Self::Sqlite(folder) => {
                 let store = Arc::new(SqliteStore::open(&folder.path().join("sidelight.db")).await.unwrap());
-                (store.clone(), store)
+                (store.clone(), store.clone(), store)
             }
             Self::Postgres(url) => {
                 let store = Arc::new(PgStore::connect(url).await.unwrap());
-                (store.clone(), store)
+                (store.clone(), store.clone(), store)
             }
         }
     }

@@ -78,6 +78,9 @@ pub struct CollectorArgs {
     /// Percent of the requests that proxies trace
     #[arg(long, env = "SIDELIGHT_TRACE_SAMPLING", default_value_t = 1.0, value_name = "PERCENT")]
     pub trace_sampling: f64,
+    /// Rules by which whole traces are kept or left out when they have ended; read again when they change
+    #[arg(long, env = "SIDELIGHT_TAIL_SAMPLING", value_name = "RULES.yaml")]
+    pub tail_sampling: Option<PathBuf>,
     /// How long spans are kept: 12h, 7d
     #[arg(long, env = "SIDELIGHT_KEEP_SPANS", default_value = "7d", value_parser = parse_interval, value_name = "TIME")]
     pub keep_spans: Duration,
@@ -181,6 +184,7 @@ impl CollectorArgs {
             scrape_http_sd: self.scrape_http_sd.clone(),
             remote_write: self.remote_write.clone().map(ForwardUrl),
             trace_sampling_percent: self.trace_sampling,
+            tail_sampling: self.tail_sampling.clone(),
             retention: self.retention(),
             ..Settings::new(database)
         };

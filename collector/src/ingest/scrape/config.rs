@@ -3,7 +3,7 @@
 mod finders;
 mod http;
 mod kubeconfig;
-mod yaml;
+pub(crate) mod yaml;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -11,6 +11,7 @@ use crate::store::log::LogBlock;
 use crate::store::sample::block::read;
 use crate::store::schema::{Family, Slice};
 use crate::store::span_block;
+use crate::store::tail::verdict_items;
 
 pub(super) async fn check(
     transaction: &mut dyn Transaction,
@@ -72,6 +73,7 @@ fn decode(family: Family, data: &[u8]) -> Result<(u64, HashSet<i64>), String> {
             read(data, &|_| true, &mut count).map_err(|error| error.to_string())?;
             samples
         }
+        Family::VerdictBlock => verdict_items(data).map_err(|error| error.to_string())?,
         Family::TenSeconds | Family::Minute | Family::Hour => 0,
     };
     Ok((items, series))

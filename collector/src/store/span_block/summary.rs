@@ -108,10 +108,7 @@ impl SummaryBuilder {
 
     /// `trace_ids` are all of the block, each once.
     pub fn encode<'a>(&self, trace_ids: impl Iterator<Item = &'a [u8]> + Clone) -> Vec<u8> {
-        let mut out = Vec::with_capacity(1024);
-        out.extend_from_slice(trace_ids.clone().min().unwrap_or(&[0; 16]));
-        out.extend_from_slice(trace_ids.clone().max().unwrap_or(&[0; 16]));
-        put_bytes(&mut out, &bloom(trace_ids.map(|id| hash(TRACE, id)).collect(), TRACE_BITS));
+        let mut out = trace_filter(trace_ids);
         let names = self.encode_names();
         let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
         out.push(VERSION);
@@ -139,6 +136,15 @@ impl SummaryBuilder {
         }
         Some(out)
     }
+}
+
+/// The begin of a summary, which tells of traces: smallest and largest id, and a filter.
+pub fn trace_filter<'a>(trace_ids: impl Iterator<Item = &'a [u8]> + Clone) -> Vec<u8> {
+    let mut out = Vec::with_capacity(1024);
+    out.extend_from_slice(trace_ids.clone().min().unwrap_or(&[0; 16]));
+    out.extend_from_slice(trace_ids.clone().max().unwrap_or(&[0; 16]));
+    put_bytes(&mut out, &bloom(trace_ids.map(|id| hash(TRACE, id)).collect(), TRACE_BITS));
+    out
 }
 
 fn bloom(mut hashes: Vec<u64>, bits_each: usize) -> Vec<u8> {
