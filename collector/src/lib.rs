@@ -18,6 +18,7 @@ pub mod own_requests;
 mod percent;
 pub mod pipeline;
 pub mod query;
+pub mod rules;
 pub mod settings;
 mod start;
 pub mod store;

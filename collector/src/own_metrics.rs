@@ -16,6 +16,7 @@ use crate::export::ExportMetrics;
 use crate::ingest::door::DoorMetrics;
 use crate::pipeline::tail_sampling::SamplingMetrics;
 use crate::query::graph::skipped;
+use crate::rules::RuleMetrics;
 use crate::store::{Counts, Merged};
 
 /// Seconds; from a commit on a fast disk to one that a person notices.
@@ -66,6 +67,7 @@ pub struct OwnMetrics {
     doors: DoorMetrics,
     export: ExportMetrics,
     sampling: SamplingMetrics,
+    rules: RuleMetrics,
 }
 
 impl Default for OwnMetrics {
@@ -96,6 +98,7 @@ impl Default for OwnMetrics {
             doors: DoorMetrics::default(),
             export: ExportMetrics::default(),
             sampling: SamplingMetrics::default(),
+            rules: RuleMetrics::default(),
         };
         metrics.register();
         metrics.started_at.set(crate::clock::now_ms() as f64 / 1000.0);
@@ -146,6 +149,7 @@ impl OwnMetrics {
         self.doors.register(registry);
         self.export.register(registry);
         self.sampling.register(registry);
+        self.rules.register(registry);
         registry.register("remote_write_samples", "Samples that are sent on by outcome", self.forwarded.clone());
         registry.register("remote_write_waiting_samples", "Samples that wait to be sent on", self.forward_waiting.clone());
         registry.register_with_unit("start_time", "When this process started", Unit::Seconds, self.started_at.clone());
@@ -173,6 +177,12 @@ impl OwnMetrics {
     #[must_use]
     pub fn sampling(&self) -> SamplingMetrics {
         self.sampling.clone()
+    }
+
+    /// Those that rules count by themselves.
+    #[must_use]
+    pub fn rules(&self) -> RuleMetrics {
+        self.rules.clone()
     }
 
     /// OpenMetrics text.

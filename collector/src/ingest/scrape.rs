@@ -25,11 +25,11 @@ mod wanted;
 use std::time::Duration;
 
 pub use discovery::{Discovery, TargetGroup, read_groups};
-pub use files::{FileTargetsError, url_labels, watch_file};
+pub use files::{FileTargetsError, matching_files, url_labels, watch_file};
 pub use http_sd::HttpDiscovery;
 pub use jobs::watch_job;
 pub use labels::{LabelSet, is_label_name, sanitized};
-pub use leases::Leases;
+pub use leases::{Fence, Leases, Owned, Wish};
 pub use schedule::ScrapeClock;
 pub use scheduler::{Scheduler, Sources, TARGETS_MAX};
 pub use status::{ScrapeStatuses, TargetStatus};

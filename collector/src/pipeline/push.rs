@@ -83,6 +83,13 @@ impl SamplePush {
         }
     }
 
+    /// Series, time and value of what was taken, to be sent on.
+    #[must_use]
+    pub fn taken(&self) -> Vec<(i64, i64, f64)> {
+        let series = self.blocks.values().flatten();
+        series.flat_map(|(id, samples)| samples.iter().map(|sample| (*id, sample.t_ms, sample.value))).collect()
+    }
+
     /// Takes the samples of a series. Its labels stand by their names; empty ones are none.
     pub fn add(&mut self, labels: &[(&str, &str)], samples: impl IntoIterator<Item = Sample>) {
         let samples = samples.into_iter();

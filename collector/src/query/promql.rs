@@ -19,7 +19,9 @@ mod over_time;
 mod plan;
 mod select;
 mod series;
+mod stored;
 mod times;
+mod tree;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,6 +31,8 @@ use async_trait::async_trait;
 
 pub use answer::Answer;
 pub use plan::Select;
+pub use series::{label, with_label};
+pub use stored::Stored;
 
 use crate::store::StoreError;
 use crate::store::sample::SeriesSamples;
@@ -198,6 +202,27 @@ pub async fn query(source: &dyn Source, text: &str, times: Times, limits: &Limit
 pub async fn format(text: &str) -> Result<String, QueryError> {
     let owned = text.to_owned();
     on_own_stack(move || plan::formatted(&owned)).await
+}
+
+/// The expression as a tree, in the JSON of Prometheus' `parse_query`.
+///
+/// # Errors
+/// When it is no PromQL.
+pub async fn tree(text: &str) -> Result<serde_json::Value, QueryError> {
+    let owned = text.to_owned();
+    on_own_stack(move || plan::tree(&owned)).await
+}
+
+/// The expression on one line, as Prometheus prints it. It waits for a thread: not for tasks that wait for sockets.
+///
+/// # Errors
+/// When it is no PromQL.
+pub fn one_line(text: &str) -> Result<String, QueryError> {
+    let told = std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, || plan::one_line(text));
+        thread.map(|thread| thread.join().unwrap_or_else(|_| execution("the expression cannot be read")))
+    });
+    told.unwrap_or_else(|error| execution(format!("no thread for the expression: {error}")))
 }
 
 /// Runs what may nest deeply, and take long, on a thread of its own: the memory of its stack is only taken as it is used.

@@ -104,7 +104,7 @@ pub fn watch_patterns(
 type KnownFiles = std::collections::BTreeMap<PathBuf, Vec<TargetGroup>>;
 
 fn read_patterns(patterns: &[String], mut known: KnownFiles) -> KnownFiles {
-    let paths: std::collections::BTreeSet<PathBuf> = patterns.iter().flat_map(|pattern| matching(pattern)).collect();
+    let paths: std::collections::BTreeSet<PathBuf> = patterns.iter().flat_map(|pattern| matching_files(pattern)).collect();
     known.retain(|path, _| paths.contains(path));
     for path in paths {
         match read_file(&path) {
@@ -118,7 +118,7 @@ fn read_patterns(patterns: &[String], mut known: KnownFiles) -> KnownFiles {
 }
 
 /// Files whose last part matches the pattern, as Prometheus allows one `*` there; sorted.
-fn matching(pattern: &str) -> Vec<PathBuf> {
+pub fn matching_files(pattern: &str) -> Vec<PathBuf> {
     let path = Path::new(pattern);
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let Some((before, after)) = name.split_once('*') else {
@@ -131,7 +131,7 @@ fn matching(pattern: &str) -> Vec<PathBuf> {
         entries.filter(|entry| entry.file_name().to_str().is_some_and(is_match)).map(|entry| entry.path()).collect();
     found.sort();
     if found.len() > FILES_MAX {
-        warn!(pattern, files = found.len(), FILES_MAX, "too many files of targets; the last ones are left out");
+        warn!(pattern, files = found.len(), FILES_MAX, "too many files; the last ones are left out");
         found.truncate(FILES_MAX);
     }
     found

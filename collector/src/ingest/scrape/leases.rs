@@ -41,6 +41,8 @@ pub type Owned = HashSet<Arc<str>>;
 pub struct Leases {
     wishes: watch::Sender<Arc<Wishes>>,
     owned: watch::Receiver<Arc<Owned>>,
+    /// What is wanted whatever the targets are.
+    standing: Wishes,
     fence: Fence,
     stop: CancellationToken,
     task: JoinHandle<()>,
@@ -92,10 +94,19 @@ impl Leases {
             fence: fence.clone(),
         };
         let task = tokio::spawn(rounds.run(stop.clone()));
-        Self { wishes, owned, fence, stop, task }
+        Self { wishes, owned, standing: Wishes::new(), fence, stop, task }
     }
 
-    pub fn want(&self, wishes: Wishes) {
+    /// Also shares something that is no target, and of which there is one.
+    #[must_use]
+    pub fn also(mut self, key: Arc<str>, wish: Wish) -> Self {
+        self.standing.insert(key, wish);
+        self.want(Wishes::new());
+        self
+    }
+
+    pub fn want(&self, mut wishes: Wishes) {
+        wishes.extend(self.standing.iter().map(|(key, wish)| (key.clone(), wish.clone())));
         self.wishes.send_if_modified(|known| {
             let is_new = **known != wishes;
             *known = Arc::new(wishes);

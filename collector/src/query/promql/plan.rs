@@ -129,6 +129,21 @@ pub(super) fn formatted(text: &str) -> Result<String, QueryError> {
     Ok(parse(text)?.prettify())
 }
 
+/// # Errors
+/// When the text is no PromQL, or nested too deeply.
+pub(super) fn tree(text: &str) -> Result<serde_json::Value, QueryError> {
+    Ok(super::tree::of(&parse(text)?))
+}
+
+/// # Errors
+/// When the text is no PromQL, or nested too deeply.
+pub(super) fn one_line(text: &str) -> Result<String, QueryError> {
+    if text.len() > EXPRESSION_BYTES_MAX {
+        return Err(QueryError::BadData(format!("an expression may have {EXPRESSION_BYTES_MAX} bytes")));
+    }
+    Ok(parse(text)?.to_string())
+}
+
 fn type_name(kind: ValueType) -> &'static str {
     match kind {
         ValueType::Vector => "instant vector",

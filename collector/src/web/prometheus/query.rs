@@ -1,32 +1,34 @@
-//! `query`, `query_range` and `format_query`.
+//! `query`, `query_range`, `format_query` and `parse_query`.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use async_trait::async_trait;
 use axum::extract::State;
 
 use super::answer::Data;
 use super::params::Form;
 use super::problem::Problem;
+use super::stats::{Counted, stats};
 use super::{Api, SLOW, TIMEOUT_MAX};
 use crate::clock::now_ms;
-use crate::query::promql::{self, Answer, Limits, QueryError, Select, Source, Times};
-use crate::store::{SampleQuery, SeriesSamples, Store, StoreError};
+use crate::query::promql::{self, Answer, Limits, QueryError, Stored, Times};
 
 /// Characters of a slow query that the log tells.
 const TOLD_MAX: usize = 500;
 
-struct Stored(Arc<dyn Store>);
+/// Tells of a query that took long, also when it failed or its client hung up.
+struct SlowQuery<'a> {
+    text: &'a str,
+    started: Instant,
+    outcome: &'static str,
+}
 
-#[async_trait]
-impl Source for Stored {
-    async fn select(&self, select: &Select, samples_max: usize) -> Result<Vec<SeriesSamples>, QueryError> {
-        let query = SampleQuery { samples_max, ..SampleQuery::new(select.matchers.clone(), select.from_ms, select.to_ms) };
-        match self.0.select(&query).await {
-            Ok(series) => Ok(series),
-            Err(StoreError::TooManySamples(limit)) => Err(QueryError::TooManySamples(limit)),
-            Err(error) => Err(error.into()),
+impl Drop for SlowQuery<'_> {
+    fn drop(&mut self) {
+        let took = self.started.elapsed();
+        if took > SLOW {
+            let query: String = self.text.chars().take(TOLD_MAX).collect();
+            tracing::warn!(?query, outcome = self.outcome, took_ms = took.as_millis() as u64, "a query took long");
         }
     }
 }
@@ -52,19 +54,27 @@ async fn answer(api: &Api, form: &Form, times: Times) -> Result<Data, Problem> {
     let lookback_ms = lookback.and_then(|lookback| i64::try_from(lookback.as_millis()).ok()).unwrap_or(times.lookback_ms);
     let times = Times { lookback_ms, ..times };
     let started = Instant::now();
+    let mut told = SlowQuery { text: form.query(), started, outcome: "left by its client" };
     let Ok(Ok(_slot)) = tokio::time::timeout(timeout, api.slots.acquire()).await else { return Err(Problem::busy()) };
     let limits = Limits::until(started.checked_add(timeout));
-    let source = Stored(Arc::clone(&api.store));
+    let waited = started.elapsed();
+    let stored = Stored(Arc::clone(&api.store));
+    let source = Counted::new(&stored);
     let asked = promql::query(&source, form.query(), times, &limits);
     // The store knows no deadline.
-    let answer: Answer = tokio::time::timeout(timeout, asked).await.map_err(|_| QueryError::Timeout)??;
-    if started.elapsed() > SLOW {
-        let text: String = form.query().chars().take(TOLD_MAX).collect();
-        tracing::warn!(query = ?text, took_ms = started.elapsed().as_millis() as u64, "a query took long");
-    }
-    Ok(tokio::task::spawn_blocking(move || Data::answer(&answer, limit)).await.map_err(|_| QueryError::Canceled)?)
+    let asked = tokio::time::timeout(timeout, asked).await.unwrap_or(Err(QueryError::Timeout));
+    told.outcome = if asked.is_ok() { "answered" } else { "failed" };
+    let answer: Answer = asked?;
+    let stats = form.get("stats").map(|_| stats(source.read(), waited, started.elapsed()));
+    Ok(tokio::task::spawn_blocking(move || Data::answer(&answer, limit, stats.as_ref()))
+        .await
+        .map_err(|_| QueryError::Canceled)?)
 }
 
 pub(super) async fn format(form: Form) -> Result<Data, Problem> {
     Ok(Data::of(&promql::format(form.query()).await?))
+}
+
+pub(super) async fn parse(form: Form) -> Result<Data, Problem> {
+    Ok(Data::of(&promql::tree(form.query()).await?))
 }
