@@ -25,8 +25,8 @@ const NEVER: &str = "0001-01-01T00:00:00Z";
 #[serde(rename_all = "camelCase")]
 pub struct TargetsQuery {
     /// `active`, `dropped` or `any`.
-    state: Option<String>,
-    scrape_pool: Option<String>,
+    pub state: Option<String>,
+    pub scrape_pool: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize)]

@@ -3,6 +3,8 @@
 //! Ids are given here, from a range that no other process has, and become durable with the first samples of their
 //! series. So two collectors may give two ids to one set of labels; readers put such series together.
 
+mod cardinality;
+
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -13,6 +15,7 @@ use parking_lot::RwLock;
 use super::bytes::{Damaged, Reader, put, put_signed};
 use super::matcher::Matcher;
 use super::{Labels, NAME};
+pub use cardinality::Cardinality;
 
 /// Series that the dictionary takes; beyond this, new ones are refused and counted. Each takes about 400 bytes of memory.
 pub const SERIES_MAX: usize = 1_000_000;

@@ -11,6 +11,7 @@ use crate::store::sample::{Labels, Sample};
 /// What stands before the data, and behind.
 const OPENED: &str = "{\"status\":\"success\",\"data\":";
 const CLOSED: &str = "}";
+const TRUNCATED: &str = ",\"warnings\":[\"results truncated due to limit\"]";
 
 /// `{"status":"success","data":…}`
 pub(super) struct Data(String);
@@ -22,7 +23,22 @@ impl Data {
         Self(format!("{OPENED}{data}{CLOSED}"))
     }
 
-    pub fn answer(answer: &Answer, limit: usize) -> Self {
+    /// A list of which more was found than was asked for says so.
+    pub fn limited<T: Serialize>(data: &[T], limit: usize) -> Self {
+        let mut this = Self::of(&data.get(..limit).unwrap_or(data));
+        if data.len() > limit {
+            this.warn();
+        }
+        this
+    }
+
+    fn warn(&mut self) {
+        self.0.truncate(self.0.len() - CLOSED.len());
+        self.0.push_str(TRUNCATED);
+        self.0.push_str(CLOSED);
+    }
+
+    pub fn answer(answer: &Answer, limit: usize, stats: Option<&serde_json::Value>) -> Self {
         let mut out = OPENED.to_owned();
         let kind = match answer {
             Answer::Scalar(_) => "scalar",
@@ -55,9 +71,21 @@ impl Data {
                 out.push('}');
             }),
         }
+        if let Some(stats) = stats {
+            out.push_str(&format!(",\"stats\":{stats}"));
+        }
         out.push('}');
         out.push_str(CLOSED);
-        Self(out)
+        let mut this = Self(out);
+        let found = match answer {
+            Answer::Scalar(_) | Answer::Text { .. } => 0,
+            Answer::Vector(vector) => vector.len(),
+            Answer::Matrix(matrix) => matrix.len(),
+        };
+        if found > limit {
+            this.warn();
+        }
+        this
     }
 }
 
@@ -124,12 +152,20 @@ pub(super) fn number(value: f64) -> String {
     }
     let size = value.abs();
     if size != 0.0 && !(1e-6..1e21).contains(&size) {
-        let text = format!("{value:e}");
-        let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-        let (sign, digits) = exponent.strip_prefix('-').map_or(("+", exponent), |digits| ("-", digits));
-        return format!("{mantissa}e{sign}{digits:0>2}");
+        return number_with_exponent(value);
     }
     value.to_string()
+}
+
+/// As Go writes a float with the verb `e`.
+pub(super) fn number_with_exponent(value: f64) -> String {
+    if !value.is_finite() {
+        return number(value);
+    }
+    let text = format!("{value:e}");
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let (sign, digits) = exponent.strip_prefix('-').map_or(("+", exponent), |digits| ("-", digits));
+    format!("{mantissa}e{sign}{digits:0>2}")
 }
 
 #[cfg(test)]

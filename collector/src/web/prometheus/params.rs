@@ -41,6 +41,11 @@ impl Form {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }
 
+    /// All of that name.
+    pub fn all(&self, name: &str) -> Vec<&str> {
+        self.0.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str()).collect()
+    }
+
     pub fn query(&self) -> &str {
         self.get("query").unwrap_or_default()
     }

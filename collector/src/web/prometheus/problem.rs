@@ -27,6 +27,10 @@ impl Problem {
         Self::bad_data(format!("invalid parameter \"{name}\": {why}"))
     }
 
+    pub fn execution(message: impl Into<String>) -> Self {
+        Self { status: StatusCode::UNPROCESSABLE_ENTITY, kind: "execution", message: message.into() }
+    }
+
     pub fn busy() -> Self {
         let message = "too many queries run already; try again".to_owned();
         Self { status: StatusCode::SERVICE_UNAVAILABLE, kind: "unavailable", message }

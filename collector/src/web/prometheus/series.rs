@@ -19,9 +19,12 @@ pub(super) async fn series(State(api): State<Api>, form: Form) -> Result<Data, P
     for selector in &selectors {
         found.extend(api.store.metric_series(selector, from_ms).await?);
     }
-    let objects: Vec<BTreeMap<&str, &str>> =
-        found.iter().take(limit).map(|labels| labels.iter().map(|(name, value)| (&**name, &**value)).collect()).collect();
-    Ok(Data::of(&objects))
+    let objects: Vec<BTreeMap<&str, &str>> = found
+        .iter()
+        .take(limit.saturating_add(1))
+        .map(|labels| labels.iter().map(|(name, value)| (&**name, &**value)).collect())
+        .collect();
+    Ok(Data::limited(&objects, limit))
 }
 
 /// Without a selector all series are asked.
@@ -36,7 +39,7 @@ pub(super) async fn names(State(api): State<Api>, form: Form) -> Result<Data, Pr
     for selector in chosen(&form)? {
         found.extend(api.store.label_names(&selector, from_ms).await?);
     }
-    Ok(Data::of(&found.iter().take(limit).collect::<Vec<_>>()))
+    Ok(Data::limited(&found.iter().collect::<Vec<_>>(), limit))
 }
 
 pub(super) async fn values(State(api): State<Api>, Path(name): Path<String>, form: Form) -> Result<Data, Problem> {
@@ -49,5 +52,5 @@ pub(super) async fn values(State(api): State<Api>, Path(name): Path<String>, for
     for selector in chosen(&form)? {
         found.extend(api.store.label_values(&name, &selector, from_ms).await?);
     }
-    Ok(Data::of(&found.iter().take(limit).collect::<Vec<_>>()))
+    Ok(Data::limited(&found.iter().collect::<Vec<_>>(), limit))
 }
