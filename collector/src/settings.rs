@@ -1,5 +1,7 @@
 //! What a collector has to be told, and everything that can be wrong with it, said at once.
 
+mod rules;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,6 +13,7 @@ use crate::ingest::scrape::config::{ScrapeConfigError, is_url};
 use crate::pipeline::tail_sampling::{self, RulesError};
 use crate::store::{CONNECTIONS_DEFAULT, CONNECTIONS_MAX, CONNECTIONS_MIN, Family, Retention};
 use crate::web::auth::Token;
+pub use rules::RuleSettings;
 
 /// Shortest time between two scrapes of a target: each is a transaction.
 pub const SCRAPE_INTERVAL_MIN: Duration = Duration::from_millis(100);
@@ -49,6 +52,10 @@ pub struct Settings {
     pub scrape_file: Option<PathBuf>,
     /// Jobs in the format of a `prometheus.yml`.
     pub scrape_config: Option<PathBuf>,
+    /// The API of Prometheus on a port of its own; only on the dashboard's without it.
+    pub prometheus_api: Option<SocketAddr>,
+    /// Recording and alerting rules, and who is told of alerts.
+    pub rules: RuleSettings,
     /// A server that tells targets, in the format of Prometheus' HTTP discovery.
     pub scrape_http_sd: Option<String>,
     pub trace_sampling_percent: f64,
@@ -149,6 +156,8 @@ impl Settings {
             scrape_urls: Vec::new(),
             scrape_file: None,
             scrape_config: None,
+            prometheus_api: None,
+            rules: RuleSettings::default(),
             scrape_http_sd: None,
             trace_sampling_percent: 1.0,
             tail_sampling: None,
@@ -165,6 +174,7 @@ impl Settings {
         self.doors.check(&mut mistakes);
         self.check_scraping(&mut mistakes);
         self.check_discoveries(&mut mistakes);
+        self.rules.check(&mut mistakes);
         self.check_retention(&mut mistakes);
         self.export.check(&mut mistakes);
         if !(0.0..=100.0).contains(&self.trace_sampling_percent) {
@@ -191,6 +201,7 @@ impl Settings {
         let mut doors = vec![("dashboard", self.listen), ("Zipkin's door", self.zipkin), ("ADS", self.xds)];
         doors.extend(self.otlp_grpc.map(|address| ("OTLP over gRPC", address)));
         doors.extend(self.otlp_http.map(|address| ("OTLP over HTTP", address)));
+        doors.extend(self.prometheus_api.map(|address| ("the API of Prometheus", address)));
         for (index, (name, address)) in doors.iter().enumerate() {
             for (other, taken) in &doors[..index] {
                 if address == taken && address.port() != 0 {

@@ -6,6 +6,7 @@ mod forgetting;
 mod forwarding;
 mod merging;
 mod own;
+mod rules;
 mod stores;
 mod targets;
 
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use self::doors::{Doors, OtlpListeners};
+use self::rules::RuleParts;
 use self::stores::Stores;
 use crate::clock::now_ms;
 use crate::control::{ControlError, ControlPlane, ControlSettings};
@@ -34,9 +36,11 @@ use crate::ingest::zipkin::ZipkinDoor;
 use crate::own_metrics::OwnMetrics;
 use crate::pipeline::tail_sampling::{Judge, RulesError};
 use crate::pipeline::{Intake, Writer};
+use crate::rules::RuleMistakes;
 use crate::settings::{AuthSettings, Settings, SettingsMistakes};
 use crate::store::{Family, Store, StoreError, compacts};
 use crate::web::auth::{Auth, TokenError};
+use crate::web::prometheus::{Prometheus, PrometheusParts};
 use crate::web::{HostPolicy, StatusFacts, WebParts};
 
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +70,8 @@ pub enum StartError {
     Export(#[from] ClientError),
     #[error(transparent)]
     TailSampling(#[from] RulesError),
+    #[error(transparent)]
+    Rules(#[from] RuleMistakes),
     #[error("failed to name the collector as a workload")]
     Identity(#[from] IdentityError),
 }
@@ -79,6 +85,7 @@ pub struct Addresses {
     /// Nothing where the port was not asked for.
     pub otlp_grpc: Option<SocketAddr>,
     pub otlp_http: Option<SocketAddr>,
+    pub prometheus_api: Option<SocketAddr>,
 }
 
 /// A running collector. When it is dropped without [`Self::shutdown`], it ends with the runtime, as if it were killed.
@@ -116,6 +123,7 @@ struct Listeners {
     zipkin: TcpListener,
     xds: TcpListener,
     otlp: OtlpListeners,
+    prometheus: Option<TcpListener>,
 }
 
 impl Collector {
@@ -153,7 +161,8 @@ impl Collector {
         let reported = statuses.clone();
         control.report_scrapes(Arc::new(move |node_id| reported.get(node_id)));
         let collector_id: Arc<str> = uuid::Uuid::new_v4().to_string().into();
-        let leases = targets::leases(&settings, &collector_id, &store, &clock, &metrics);
+        let (leases, ownership) =
+            rules::share(targets::leases(&settings, &collector_id, &store, &clock, &metrics), &settings.rules);
         let (forwarding, forwarder) = forwarding::start(&settings, &store, &metrics, &stop.doors).await?.unzip();
         let scheduler = Scheduler::new(
             clock.clone(),
@@ -162,7 +171,7 @@ impl Collector {
             Arc::clone(&metrics),
             statuses.clone(),
             leases,
-            forwarder,
+            forwarder.clone(),
         )
         .await?;
         let mut sources = targets::sources(&settings, &control, &stop.scraping).await?;
@@ -173,6 +182,28 @@ impl Collector {
         let (door, security) = doors.zipkin();
         let zipkin_transport = doors.transport(&security, door.name());
         let zipkin = ZipkinDoor::new(Arc::clone(&store), door, security, settings.retention.spans);
+        let rule_parts = RuleParts {
+            settings: &settings,
+            dashboard: addresses.dashboard,
+            store: &store,
+            intake: &intake,
+            forwarder,
+            ownership,
+            metrics: &metrics,
+            stop: &stop.doors,
+        };
+        let (loaded, rule_tasks) = rules::start(rule_parts).await?;
+        let page = targets::page(&clock, &statuses, &store, &collector_id);
+        let prometheus = Prometheus::new(PrometheusParts {
+            store: Arc::clone(&store),
+            targets: page.clone(),
+            rules: loaded,
+            alertmanagers: rules::alertmanagers(&settings.rules),
+            rule_files: settings.rules.files.clone(),
+            scrape_interval: settings.scrape_interval,
+            evaluation_interval: settings.rules.interval,
+            keeps: settings.retention.of(Family::SampleBlock),
+        });
         let parts = WebParts {
             store: Arc::clone(&store),
             revisions,
@@ -184,14 +215,10 @@ impl Collector {
             },
             api: api(&control, &store, &intake, &zipkin, &metrics)
                 .merge(own.stats())
-                .merge(targets::page(&clock, &statuses, &store, &collector_id))
+                .merge(crate::ingest::scrape::report::router(page))
                 .merge(doors.remote_write(&store).routes())
                 .merge(crate::web::federate::routes(Arc::clone(&store)))
-                .merge(crate::web::prometheus::routes(
-                    Arc::clone(&store),
-                    settings.scrape_interval,
-                    settings.retention.of(Family::SampleBlock),
-                )),
+                .merge(prometheus.routes()),
             open: Router::new(),
             hosts: hosts(&settings),
             auth: Arc::clone(&auth),
@@ -202,6 +229,12 @@ impl Collector {
         crate::web::warn_if_exposed(addresses.dashboard, auth.mode());
         let intake = tokio::spawn(intake.run(stop.intake.clone()));
         let mut tasks = doors.serve(listeners.otlp, &store, &handle, &own, &stop.doors);
+        if let Some(listener) = listeners.prometheus {
+            let (open, reads) = prometheus.port();
+            let port = own.watch(crate::web::door(open, reads, Arc::clone(&auth), hosts(&settings)));
+            tasks.push(tokio::spawn(crate::web::serve(listener, port, stop.doors.clone())));
+        }
+        tasks.extend(rule_tasks);
         tasks.extend([
             tokio::spawn(crate::web::serve(listeners.dashboard, own.watch(crate::web::app(parts)), stop.doors.clone())),
             tokio::spawn(crate::web::serve_over(zipkin_transport, listeners.zipkin, own.watch(spans), stop.doors.clone())),
@@ -282,9 +315,19 @@ impl Listeners {
         let (zipkin, zipkin_address) = bind("Zipkin's door", settings.zipkin).await?;
         let (xds, xds_address) = bind("ADS", settings.xds).await?;
         let (otlp, [otlp_grpc, otlp_http]) = OtlpListeners::bind(settings).await?;
-        let addresses =
-            Addresses { dashboard: dashboard_address, zipkin: zipkin_address, xds: xds_address, otlp_grpc, otlp_http };
-        Ok((Self { dashboard, zipkin, xds, otlp }, addresses))
+        let (prometheus, prometheus_api) = match settings.prometheus_api {
+            Some(address) => Some(bind("the API of Prometheus", address).await?).unzip(),
+            None => (None, None),
+        };
+        let addresses = Addresses {
+            dashboard: dashboard_address,
+            zipkin: zipkin_address,
+            xds: xds_address,
+            otlp_grpc,
+            otlp_http,
+            prometheus_api,
+        };
+        Ok((Self { dashboard, zipkin, xds, otlp, prometheus }, addresses))
     }
 }
 

@@ -5,6 +5,7 @@ pub mod config_file;
 mod door_args;
 pub mod export;
 pub mod folder;
+mod rule_args;
 pub mod sidecar;
 
 use std::io::Read as _;

@@ -13,7 +13,7 @@ use super::StartError;
 use crate::control::{ControlPlane, Target};
 use crate::ingest::scrape::client::HttpClient;
 use crate::ingest::scrape::config::{self, Finder, Job};
-use crate::ingest::scrape::report::{self, TargetsPage};
+use crate::ingest::scrape::report::TargetsPage;
 use crate::ingest::scrape::{
     Discovery, HttpDiscovery, LabelSet, Leases, ScrapeClock, ScrapeStatuses, ScrapeTarget, Sources, TargetDefaults, TargetGroup,
     sanitized, url_labels, watch_file, watch_job,
@@ -74,15 +74,14 @@ pub(super) fn leases(
     }
 }
 
-/// `GET /api/targets`
+/// What is told of targets.
 pub(super) fn page(
     clock: &ScrapeClock,
     statuses: &ScrapeStatuses,
     store: &Arc<dyn Store>,
     collector_id: &Arc<str>,
-) -> axum::Router {
-    let (clock, statuses) = (clock.clone(), statuses.clone());
-    report::router(TargetsPage { clock, statuses, store: store.clone(), collector_id: collector_id.clone() })
+) -> TargetsPage {
+    TargetsPage { clock: clock.clone(), statuses: statuses.clone(), store: store.clone(), collector_id: collector_id.clone() }
 }
 
 fn registered(

@@ -19,7 +19,7 @@ const RELATIVE: f64 = 1e-9;
 /// Series by their labels, samples by their time; scalars have no labels.
 pub type Comparable = BTreeMap<Vec<(String, String)>, Vec<(i64, f64)>>;
 
-fn ours(answer: Answer) -> Comparable {
+pub fn ours(answer: Answer) -> Comparable {
     let text = |labels: &Labels| labels.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
     match answer {
         Answer::Scalar(sample) => BTreeMap::from([(Vec::new(), vec![(sample.t_ms, sample.value)])]),

@@ -5,10 +5,13 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod alerts;
 mod answers;
 mod api;
 mod differential;
 mod expressions;
 mod memory;
+mod peers;
 mod prometheus;
+mod rules;
 mod samples;

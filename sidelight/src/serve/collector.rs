@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::door_args::DoorArgs;
 use super::export::ExportArgs;
 use super::folder::user_folder;
+use super::rule_args::RuleArgs;
 use crate::exit::Exit;
 use crate::output::print;
 
@@ -75,6 +76,11 @@ pub struct CollectorArgs {
     /// Where the samples of scrapes are sent on, by Prometheus' remote write
     #[arg(long, env = "SIDELIGHT_REMOTE_WRITE", hide_env_values = true, value_name = "URL")]
     pub remote_write: Option<String>,
+    /// The API of Prometheus on a port of its own, such as 127.0.0.1:9090; it is at /prometheus on --listen anyway
+    #[arg(long, env = "SIDELIGHT_PROMETHEUS_API", value_name = "IP:PORT")]
+    pub prometheus_api: Option<SocketAddr>,
+    #[command(flatten)]
+    pub rules: RuleArgs,
     /// Percent of the requests that proxies trace
     #[arg(long, env = "SIDELIGHT_TRACE_SAMPLING", default_value_t = 1.0, value_name = "PERCENT")]
     pub trace_sampling: f64,
@@ -182,6 +188,8 @@ impl CollectorArgs {
             scrape_file: self.scrape_file.clone(),
             scrape_config: self.scrape_config.clone(),
             scrape_http_sd: self.scrape_http_sd.clone(),
+            prometheus_api: self.prometheus_api,
+            rules: self.rules.settings(),
             remote_write: self.remote_write.clone().map(ForwardUrl),
             trace_sampling_percent: self.trace_sampling,
             tail_sampling: self.tail_sampling.clone(),
