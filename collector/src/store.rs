@@ -29,6 +29,7 @@ mod outage;
 mod outcome;
 mod plan;
 mod postgres;
+mod pushed;
 mod read;
 mod retention;
 mod retention_clock;
@@ -60,6 +61,7 @@ pub use export_queue::{Claim, ExportQueue, QueueState, QueuedBlock};
 pub use leases::{Decide, LeaseChanges, LeaseView, LeasedTarget};
 pub use log_search::{LOG_LINES_MAX, LogCompact};
 pub use postgres::{CONNECTIONS_DEFAULT, CONNECTIONS_MAX, CONNECTIONS_MIN, PgStore};
+pub use pushed::{Advance, Advanced, PushedTarget, StateKey};
 pub use retention::{DELIVERIES_KEPT, Retention, TARGETS_KEPT};
 pub use retention_clock::{RetentionClock, StoreTime};
 pub use sample::index::SeriesIndex;
@@ -122,6 +124,9 @@ pub trait Store: Send + Sync + 'static {
     /// Gives a target the state that was kept under one of its former keys: of all of them, and of its own, the newest
     /// is kept.
     async fn adopt_target(&self, key: &str, former: &[Arc<str>]) -> Result<(), StoreError>;
+
+    /// Whether somebody pushed counters of a target whose key begins with one of these texts.
+    async fn is_pushed(&self, beginnings: &[String]) -> Result<bool, StoreError>;
 
     /// Writes next to nothing, to see whether the database takes writes again.
     async fn probe(&self) -> Result<(), StoreError>;
@@ -258,6 +263,10 @@ impl<D: database::Database> Store for D {
 
     async fn adopt_target(&self, key: &str, former: &[Arc<str>]) -> Result<(), StoreError> {
         adopt::adopt(self, key, former).await
+    }
+
+    async fn is_pushed(&self, beginnings: &[String]) -> Result<bool, StoreError> {
+        pushed::is_pushed(self, beginnings).await
     }
 
     async fn probe(&self) -> Result<(), StoreError> {

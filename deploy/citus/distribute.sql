@@ -17,6 +17,8 @@ SELECT create_distributed_table('rollup_1h', 'edge_id', colocate_with => 'rollup
 -- The counters of a target as it was last scraped lie together.
 SELECT create_distributed_table('series', 'target_id', colocate_with => 'none');
 
+SELECT create_distributed_table('pushed_state', 'target_id', colocate_with => 'series');
+
 -- Blocks: by a hash for spans and logs, by the group of their series for samples.
 SELECT create_distributed_table('span_block', 'shard', colocate_with => 'none');
 SELECT create_distributed_table('log_block', 'shard', colocate_with => 'span_block');
@@ -27,8 +29,10 @@ SELECT create_distributed_table('delivery', 'delivery_id', colocate_with => 'non
 SELECT create_distributed_table('export_queue', 'queue_id', colocate_with => 'none');
 SELECT create_distributed_table('trace_facts', 'facts_id', colocate_with => 'none');
 SELECT create_distributed_table('metric_series', 'series_id', colocate_with => 'none');
+SELECT create_distributed_table('exemplar', 'series_id', colocate_with => 'metric_series');
 SELECT create_distributed_table('label_pair', 'label_pair_id', colocate_with => 'none');
 
+SELECT create_reference_table('metric_metadata');
 SELECT create_reference_table('layout');
 SELECT create_reference_table('edge');
 SELECT create_reference_table('target');

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::pushed::PushedTarget;
 use super::sample::index::SeriesRows;
 use super::schema::BUCKETS_MAX;
 use super::{EdgeLabels, EncodedBlock, Span, Totals};
@@ -144,6 +145,8 @@ pub struct WriteBatch {
     pub series: Vec<SeriesRows>,
     /// Traffic that no target's counters told, by the start of the ten-second step that it belongs to.
     pub added: Vec<(i64, Arc<Edge>, Totals)>,
+    /// Counters that somebody else scraped.
+    pub pushed: Vec<PushedTarget>,
     /// When it was stored already, nothing of the batch is but its counts.
     pub delivery: Option<Delivery>,
     pub counts: Counts,
@@ -158,7 +161,8 @@ impl WriteBatch {
         let samples = self.scrapes.iter().map(|scrape| &scrape.samples).chain(&self.samples);
         let scraped: usize = samples.map(|samples| samples.blocks.len() + samples.series.rows()).sum();
         let series: usize = self.series.iter().map(SeriesRows::rows).sum();
-        steps + spans + self.blocks.len() + self.added.len() + scraped + series
+        let states: usize = self.pushed.iter().map(|pushed| pushed.keys.len()).sum();
+        steps + spans + self.blocks.len() + self.added.len() + scraped + series + states
     }
 
     /// About what it takes in memory.
@@ -171,7 +175,8 @@ impl WriteBatch {
         let blocks = self.blocks.iter().map(|write| &write.block).chain(scraped).map(EncodedBlock::bytes);
         let rows = samples.map(|samples| &samples.series).chain(&self.series).map(SeriesRows::bytes);
         let blocks = blocks.chain(rows);
-        (steps + self.added.len()) * STEP_BYTES + spans.sum::<usize>() + blocks.sum::<usize>()
+        let states: usize = self.pushed.iter().map(|pushed| pushed.keys.len()).sum();
+        (steps + self.added.len() + states) * STEP_BYTES + spans.sum::<usize>() + blocks.sum::<usize>()
     }
 }
 

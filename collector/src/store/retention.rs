@@ -90,6 +90,7 @@ pub(super) async fn drop_old<D: Database>(database: &D, retention: &Retention, n
     }
     dropped.extend(retention_size::shrink(database, retention).await?);
     forget_targets(database, now_ms).await?;
+    forget_pushed(database, now_ms).await?;
     forget_deliveries(database, now_ms).await?;
     forget_facts(database, now_ms - FACTS_KEPT_MS).await?;
     // Whoever dropped the slices: another collector may have, or the bytes that they may have.
@@ -130,11 +131,19 @@ async fn forget_targets<D: Database>(database: &D, now_ms: i64) -> Result<(), St
     }
     let mut transaction = database.begin().await?;
     for row in &rows {
-        for table in ["series", "target"] {
+        for table in ["series", "pushed_state", "target"] {
             let sql = format!("DELETE FROM {table} WHERE target_id = $1");
             transaction.execute(&sql, vec![row.int(0).into()]).await?;
         }
     }
+    transaction.commit().await
+}
+
+/// Counters of targets that go on, but without them: each that is told is written anew now and then.
+async fn forget_pushed<D: Database>(database: &D, now_ms: i64) -> Result<(), StoreError> {
+    let before_ms = now_ms - i64::try_from(TARGETS_KEPT.as_millis()).unwrap_or(i64::MAX / 2);
+    let mut transaction = database.begin().await?;
+    transaction.execute("DELETE FROM pushed_state WHERE at_ms < $1", vec![before_ms.into()]).await?;
     transaction.commit().await
 }
 

@@ -1,7 +1,7 @@
 //! Samples of metrics: what a series is, and how its samples are kept.
 
 pub mod block;
-mod bytes;
+pub(crate) mod bytes;
 pub mod compact;
 pub(super) mod dictionary;
 pub mod index;

@@ -108,14 +108,15 @@ async fn attempt<D: Database>(
         reports.push(writing.batch(batch, is_repeated, &mut stored).await?);
     }
     writing.series(&stored).await?;
-    let told = stored.iter().flat_map(|(_, scrape)| &scrape.added);
+    let pushed = writing.pushed(group, repeated, &mut reports).await?;
+    let told = stored.iter().flat_map(|(_, scrape)| &scrape.added).chain(&pushed.added);
     writing.rollups(told.chain(fresh(group, repeated).flat_map(|batch| &batch.added))).await?;
     let scraped = stored.iter().map(|(_, scrape)| &scrape.samples);
     let scraped = scraped.chain(fresh(group, repeated).flat_map(|batch| &batch.samples));
     let rows: Vec<&SeriesRows> =
         fresh(group, repeated).flat_map(|batch| &batch.series).chain(scraped.clone().map(|samples| &samples.series)).collect();
     series_dictionary::write::<D>(&mut *writing.transaction, &rows).await?;
-    let blocks = fresh(group, repeated).flat_map(|batch| &batch.blocks).map(|write| &write.block);
+    let blocks = fresh(group, repeated).flat_map(|batch| &batch.blocks).chain(&pushed.blocks).map(|write| &write.block);
     let blocks = blocks.chain(scraped.flat_map(|samples| &samples.blocks)).map(|block| (LEVEL_WRITTEN, block));
     let blocks = blocks.chain(spans.blocks.iter().map(|(block, _)| (LEVEL_WRITTEN, block)));
     block_write::insert::<D>(&mut *writing.transaction, blocks).await?;
@@ -151,6 +152,9 @@ async fn ensure_slices<D: Database>(
         needed.extend(steps.flat_map(|t_s| Family::ROLLUPS.map(|family| family.slice_at(t_s))));
         let scraped = batch.scrapes.iter().map(|scrape| &scrape.samples).chain(&batch.samples);
         let scraped = scraped.flat_map(|samples| &samples.blocks);
+        for pushed in &batch.pushed {
+            needed.extend(pushed.slices());
+        }
         needed.extend(batch.blocks.iter().map(|write| &write.block).chain(scraped).map(EncodedBlock::slice));
     }
     for slice in &needed {

@@ -117,6 +117,7 @@ async fn check_references(
         ("edge".to_owned(), "layout_id", "layout"),
         ("series".to_owned(), "edge_id", "edge"),
         ("series".to_owned(), "target_id", "target"),
+        ("pushed_state".to_owned(), "target_id", "target"),
         ("operation".to_owned(), "service_id", "service"),
     ];
     for slice in slices {

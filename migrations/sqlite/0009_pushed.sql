@@ -1,0 +1,36 @@
+-- Counters that are pushed: what is remembered of each, written together with what it added to the rollups or to a series.
+CREATE TABLE pushed_state (
+    target_id INTEGER NOT NULL,
+    -- Of the labels of the counters that lie together; all zeros for what is known of the target itself.
+    state_key BLOB NOT NULL,
+    -- When it was last written, in Unix milliseconds; goes some days after.
+    at_ms INTEGER NOT NULL,
+    state BLOB NOT NULL,
+    PRIMARY KEY (target_id, state_key)
+) WITHOUT ROWID;
+
+CREATE INDEX pushed_state_by_age ON pushed_state (at_ms);
+
+-- What targets say of their metrics: each text once, however many say it.
+CREATE TABLE metric_metadata (
+    -- Of all four texts.
+    metadata_hash BLOB PRIMARY KEY,
+    metric TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    help TEXT NOT NULL,
+    unit TEXT NOT NULL,
+    -- When it was last told, within a few hours, in Unix seconds.
+    heard_s INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- Exemplars: which request a sample is an example of. Kept as long as samples, the newest of them.
+CREATE TABLE exemplar (
+    series_id INTEGER NOT NULL,
+    t_ms INTEGER NOT NULL,
+    -- A JSON object.
+    labels TEXT NOT NULL,
+    value REAL NOT NULL,
+    PRIMARY KEY (series_id, t_ms, labels)
+) WITHOUT ROWID;
+
+CREATE INDEX exemplar_by_time ON exemplar (t_ms);
