@@ -31,11 +31,11 @@ use crate::export::ClientError;
 use crate::ingest::door::SecurityError;
 use crate::ingest::report;
 use crate::ingest::scrape::config::ScrapeConfigError;
-use crate::ingest::scrape::{FileTargetsError, Scheduler, ScrapeClock, ScrapeStatuses};
+use crate::ingest::scrape::{FileTargetsError, Scheduler, ScrapeClock, ScrapeStatuses, ScrapedTargets};
 use crate::ingest::zipkin::ZipkinDoor;
 use crate::own_metrics::OwnMetrics;
 use crate::pipeline::tail_sampling::{Judge, RulesError};
-use crate::pipeline::{Intake, Writer};
+use crate::pipeline::{Intake, IsScraped, PushedEdges, Writer};
 use crate::rules::RuleMistakes;
 use crate::settings::{AuthSettings, Settings, SettingsMistakes};
 use crate::store::{Family, Store, StoreError, compacts};
@@ -148,7 +148,12 @@ impl Collector {
         let judging = settings.tail_sampling.clone().map(|path| Judge::new(path, sampling, metrics.sampling())).transpose()?;
         let (writer, handle) = Writer::new(Arc::clone(&store), Arc::clone(&metrics));
         let writing = tokio::spawn(writer.run(stop.writing.clone()));
-        let intake = Intake::new(handle.clone()).with_edges(Arc::clone(&store));
+        let statuses = ScrapeStatuses::default();
+        let scraped = ScrapedTargets::new(statuses.clone());
+        let is_scraped = scraped.clone();
+        let is_scraped: IsScraped = Arc::new(move |name| is_scraped.has(name));
+        let pushed = PushedEdges::new(Arc::clone(&store), store.created_at_ms().await?, is_scraped);
+        let intake = Intake::new(handle.clone()).with_edges(Arc::clone(&store)).with_pushed_edges(pushed);
         let doors = Doors::new(&settings, intake.clone(), metrics.doors())?;
         let control = ControlPlane::start(
             control_settings(&settings, addresses.zipkin, &metrics),
@@ -157,7 +162,6 @@ impl Collector {
             stop.control.clone(),
         )
         .await?;
-        let statuses = ScrapeStatuses::default();
         let reported = statuses.clone();
         control.report_scrapes(Arc::new(move |node_id| reported.get(node_id)));
         let collector_id: Arc<str> = uuid::Uuid::new_v4().to_string().into();
@@ -245,6 +249,7 @@ impl Collector {
                 Arc::clone(&metrics),
                 stop.doors.clone(),
             )),
+            tokio::spawn(scraped.run(Arc::clone(&store), Arc::clone(&collector_id), stop.doors.clone())),
             tokio::spawn(forgetting::run(Arc::clone(&store), settings.retention, Arc::clone(&metrics), stop.doors.clone())),
         ]);
         tasks.extend(forwarding);

@@ -54,6 +54,8 @@ pub struct Knowledge {
     /// When the target registered with this collector; `None` for one that was configured.
     pub registered_at_ms: Option<i64>,
     pub collector_started_at_ms: i64,
+    /// Whether somebody else scraped it so far, and pushed what it told.
+    pub is_pushed: bool,
 }
 
 /// What the counters of a scrape are compared with.
@@ -142,10 +144,11 @@ fn first_sight(seen: &Observation, scraped_at_ms: i64, knowledge: Knowledge) -> 
     let Some(started_at_ms) = started_at_ms(seen, scraped_at_ms) else {
         // Without an age, a proxy that came to us is taken as new, and one that was there all along is not.
         let is_new = knowledge.registered_at_ms.is_some_and(|at_ms| at_ms >= knowledge.collector_started_at_ms);
+        let is_new = is_new && !knowledge.is_pushed;
         return if is_new { Basis::Zero { since_ms: knowledge.registered_at_ms } } else { Basis::Baseline };
     };
     let age_s = (scraped_at_ms - started_at_ms) as f64 / 1000.0;
-    if age_s <= YOUNG_S || started_at_ms >= knowledge.known_since_ms {
+    if !knowledge.is_pushed && (age_s <= YOUNG_S || started_at_ms >= knowledge.known_since_ms) {
         Basis::Zero { since_ms: Some(started_at_ms) }
     } else {
         Basis::Baseline

@@ -38,8 +38,8 @@ pub const ISTIO_BOUNDS: [f64; 19] = [
 ];
 
 /// What a sample adds to an edge.
-#[derive(Clone, Copy, Debug)]
-enum Part {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
     Requests,
     Bucket,
     DurationSum,
@@ -54,7 +54,22 @@ enum Part {
 }
 
 impl Part {
-    fn of(name: &str) -> Option<Self> {
+    /// By the numbers that stand for them at rest.
+    pub const ALL: [Self; 11] = [
+        Self::Requests,
+        Self::Bucket,
+        Self::DurationSum,
+        Self::RequestBytes,
+        Self::ResponseBytes,
+        Self::RequestMessages,
+        Self::ResponseMessages,
+        Self::TcpSent,
+        Self::TcpReceived,
+        Self::TcpOpened,
+        Self::TcpClosed,
+    ];
+
+    pub fn of(name: &str) -> Option<Self> {
         Some(match name.strip_prefix("istio_")? {
             "requests_total" => Self::Requests,
             "request_duration_milliseconds_bucket" => Self::Bucket,
@@ -69,6 +84,24 @@ impl Part {
             "tcp_connections_closed_total" => Self::TcpClosed,
             _ => return None,
         })
+    }
+
+    /// Adds to an edge; buckets are put together first.
+    pub fn add(self, totals: &mut Totals, value: f64) {
+        let count = value as u64;
+        match self {
+            Self::Requests => totals.requests += count,
+            Self::Bucket => {}
+            Self::DurationSum => totals.duration.sum += value,
+            Self::RequestBytes => totals.request_bytes += value,
+            Self::ResponseBytes => totals.response_bytes += value,
+            Self::RequestMessages => totals.request_messages += count,
+            Self::ResponseMessages => totals.response_messages += count,
+            Self::TcpSent => totals.tcp_sent_bytes += count,
+            Self::TcpReceived => totals.tcp_received_bytes += count,
+            Self::TcpOpened => totals.tcp_opened += count,
+            Self::TcpClosed => totals.tcp_closed += count,
+        }
     }
 }
 
@@ -191,7 +224,6 @@ impl EdgeRows {
         if !is_count(value) {
             return Err(Refusal::BadValue);
         }
-        let count = value as u64;
         let Some(row) = self.rows.get_mut(part.row) else { return Err(Refusal::SeriesLimit) };
         if row.scrape != self.scrape {
             row.scrape = self.scrape;
@@ -199,19 +231,9 @@ impl EdgeRows {
             row.buckets.clear();
             self.told += 1;
         }
-        let totals = &mut row.totals;
         match part.part {
-            Part::Requests => totals.requests += count,
-            Part::Bucket => row.buckets.push((part.bound, count)),
-            Part::DurationSum => totals.duration.sum += value,
-            Part::RequestBytes => totals.request_bytes += value,
-            Part::ResponseBytes => totals.response_bytes += value,
-            Part::RequestMessages => totals.request_messages += count,
-            Part::ResponseMessages => totals.response_messages += count,
-            Part::TcpSent => totals.tcp_sent_bytes += count,
-            Part::TcpReceived => totals.tcp_received_bytes += count,
-            Part::TcpOpened => totals.tcp_opened += count,
-            Part::TcpClosed => totals.tcp_closed += count,
+            Part::Bucket => row.buckets.push((part.bound, value as u64)),
+            other => other.add(&mut row.totals, value),
         }
         Ok(())
     }
@@ -245,12 +267,12 @@ impl Row {
     }
 }
 
-fn is_count(value: f64) -> bool {
+pub(super) fn is_count(value: f64) -> bool {
     (0.0..=VALUE_MAX).contains(&value)
 }
 
 /// Cumulative buckets in any order, of one or several series, as counts per bucket.
-fn histogram(buckets: &mut [(f64, u64)], sum: f64) -> Histogram {
+pub(super) fn histogram(buckets: &mut [(f64, u64)], sum: f64) -> Histogram {
     let mut by_bound: Vec<(f64, u64)> = Vec::with_capacity(buckets.len());
     buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
     for (bound, count) in buckets.iter().copied() {

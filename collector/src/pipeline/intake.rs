@@ -6,6 +6,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
+use super::pushed::{EdgePush, PushedEdges};
 use super::span_edges::{Planned, SpanEdges};
 use super::{WriteError, WriterHandle};
 use crate::store::log::{LEVEL_QUICK, LogBlockBuilder, LogRecord};
@@ -43,18 +44,32 @@ pub struct Intake {
     unwritten: Arc<Mutex<Counts>>,
     /// `None`: spans make no edges.
     edges: Option<Arc<SpanEdges>>,
+    /// `None`: pushed counters make no edges.
+    pushed: Option<Arc<PushedEdges>>,
 }
 
 impl Intake {
     #[must_use]
     pub fn new(writer: WriterHandle) -> Self {
-        Self { writer, unwritten: Arc::default(), edges: None }
+        Self { writer, unwritten: Arc::default(), edges: None, pushed: None }
     }
 
     /// With edges of the graph from spans, as far as the store's dictionary has room.
     #[must_use]
     pub fn with_edges(self, store: Arc<dyn Store>) -> Self {
         Self { edges: Some(Arc::new(SpanEdges::new(Box::new(move || store.edge_count())))), ..self }
+    }
+
+    /// With edges of the graph from counters that somebody else scraped.
+    #[must_use]
+    pub fn with_pushed_edges(self, pushed: PushedEdges) -> Self {
+        Self { pushed: Some(Arc::new(pushed)), ..self }
+    }
+
+    /// What the edges of one request are read by.
+    #[must_use]
+    pub fn edge_push(&self) -> Option<EdgePush> {
+        self.pushed.as_ref().map(PushedEdges::begin)
     }
 
     /// Adds to `GET /api/ingest`, soon.
@@ -211,7 +226,7 @@ fn log_blocks(records: &[LogRecord]) -> std::io::Result<Vec<EncodedBlock>> {
 }
 
 /// The word of `GET /api/ingest`.
-fn reason(error: &WriteError) -> &'static str {
+pub(super) fn reason(error: &WriteError) -> &'static str {
     match error {
         WriteError::Busy => "busy",
         WriteError::Closed | WriteError::Store(_) => "unavailable",

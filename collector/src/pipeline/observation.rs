@@ -18,6 +18,8 @@ pub enum Refusal {
     /// A counter that is negative, or not a number.
     BadValue,
     LabelTooLong,
+    /// It was pushed long after its time.
+    TooOld,
     /// More edges than one target may have.
     SeriesLimit,
     /// The store's dictionary is full.
@@ -31,6 +33,7 @@ impl Refusal {
             Self::BadLine => "bad_line",
             Self::BadValue => "bad_value",
             Self::LabelTooLong => "label_too_long",
+            Self::TooOld => "too_old",
             Self::SeriesLimit => "series_limit",
             Self::EdgeLimit => "edge_limit",
         }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::WriteError;
-use super::intake::{Intake, to_the_end};
+use super::intake::{Intake, reason, to_the_end};
+use super::pushed::{EdgePush, SIGNAL as EDGE_SAMPLES};
 use crate::store::sample::NAME;
 use crate::store::sample::compact::{columns, row};
 use crate::store::sample::index::{Full, Series, SeriesIndex};
@@ -32,6 +33,8 @@ pub struct SamplePush {
     kept: u64,
     refused: BTreeMap<&'static str, u64>,
     items_max: u64,
+    /// What of the samples counts on edges.
+    edges: Option<EdgePush>,
 }
 
 /// A request of samples that is ready to be written.
@@ -55,7 +58,22 @@ impl SamplePush {
     #[must_use]
     pub fn up_to(items_max: usize, index: Arc<SeriesIndex>, check: TimeCheck) -> Self {
         let items_max = items_max as u64;
-        Self { index, check, blocks: BTreeMap::new(), series: Vec::new(), kept: 0, refused: BTreeMap::new(), items_max }
+        Self {
+            index,
+            check,
+            blocks: BTreeMap::new(),
+            series: Vec::new(),
+            kept: 0,
+            refused: BTreeMap::new(),
+            items_max,
+            edges: None,
+        }
+    }
+
+    /// With edges, which some of the samples count on.
+    #[must_use]
+    pub fn with_edges(self, edges: Option<EdgePush>) -> Self {
+        Self { edges, ..self }
     }
 
     /// Samples that may still come.
@@ -92,6 +110,11 @@ impl SamplePush {
 
     /// Takes the samples of a series. Its labels stand by their names; empty ones are none.
     pub fn add(&mut self, labels: &[(&str, &str)], samples: impl IntoIterator<Item = Sample>) {
+        self.add_since(labels, None, samples);
+    }
+
+    /// The same of a counter that tells when it began, in Unix milliseconds.
+    pub fn add_since(&mut self, labels: &[(&str, &str)], since_ms: Option<i64>, samples: impl IntoIterator<Item = Sample>) {
         let samples = samples.into_iter();
         let series = judge(labels).and_then(|()| self.resolve(labels));
         let mut taken: Vec<Sample> = Vec::new();
@@ -104,6 +127,9 @@ impl SamplePush {
         let Ok(series) = series else { return };
         if taken.is_empty() {
             return;
+        }
+        if let Some(edges) = &mut self.edges {
+            edges.add(labels, &taken, since_ms);
         }
         for sample in taken {
             let slice_s = Family::SampleBlock.slice_at(sample.t_ms.div_euclid(1000)).from_s;
@@ -216,8 +242,10 @@ impl Intake {
 
     async fn store_samples(&self, request: SampleRequest) -> Result<(SampleAnswer, WriteReport), WriteError> {
         let SampleRequest { door, push, bytes, delivery } = request;
-        let (mut batch, answer) = push.finish(door);
+        let mut push = push;
         let mut counts = Counts::default();
+        let pushed = push.edges.take().map(|edges| edges.finish(door, &mut counts)).unwrap_or_default();
+        let (mut batch, answer) = push.finish(door);
         counts.add(door, "samples", "received", answer.kept + answer.refused.values().sum::<u64>());
         counts.add(door, "samples", "bytes", bytes as u64);
         for (reason, count) in &answer.refused {
@@ -225,8 +253,17 @@ impl Intake {
         }
         batch.counts = counts;
         batch.delivery = Some(delivery).filter(|_| answer.kept > 0);
-        let report = self.deliver(door, "samples", answer.kept, batch).await?;
-        Ok((answer, report))
+        let on_edges = pushed.iter().map(|pushed| pushed.items).sum();
+        batch.pushed = pushed;
+        match self.deliver(door, "samples", answer.kept, batch).await {
+            Ok(report) => Ok((answer, report)),
+            Err(error) => {
+                let mut counts = Counts::default();
+                counts.refuse(door, EDGE_SAMPLES, reason(&error), on_edges);
+                self.note(&counts);
+                Err(error)
+            }
+        }
     }
 }
 

@@ -27,7 +27,7 @@ use support::running::{accounted, counts, get, send, settings};
 use tonic::codec::CompressionEncoding;
 
 use crate::logs::log_records_are_stored_once_and_judged_one_by_one;
-use crate::metrics::metrics_become_series_and_a_retry_adds_nothing;
+use crate::metrics::{metrics_become_series_and_a_retry_adds_nothing, metrics_of_istio_draw_edges};
 use crate::spans::{export, hex, span};
 
 on_both!(
@@ -36,6 +36,7 @@ on_both!(
     http_takes_every_encoding,
     log_records_are_stored_once_and_judged_one_by_one,
     metrics_become_series_and_a_retry_adds_nothing,
+    metrics_of_istio_draw_edges,
 );
 
 async fn client(collector: &Collector) -> TraceServiceClient<tonic::transport::Channel> {

@@ -4,12 +4,14 @@ use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequ
 use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_client::MetricsServiceClient;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
-use opentelemetry_proto::tonic::metrics::v1::{Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum};
+use opentelemetry_proto::tonic::metrics::v1::{
+    Histogram, HistogramDataPoint, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum,
+};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
 use serde_json::json;
 use sidelight_collector::Collector;
-use sidelight_collector::store::{Matcher, SampleQuery};
+use sidelight_collector::store::{Matcher, SampleQuery, Totals, Window};
 
 use crate::headers;
 use crate::spans::{attribute, now_ns};
@@ -35,6 +37,60 @@ fn export(metrics: Vec<Metric>) -> ExportMetricsServiceRequest {
     ExportMetricsServiceRequest {
         resource_metrics: vec![ResourceMetrics { resource, scope_metrics, ..ResourceMetrics::default() }],
     }
+}
+
+/// Istio's metrics of one edge, of a process that started five seconds ago.
+fn istio(requests: i64, buckets: [u64; 3]) -> Vec<Metric> {
+    let (start_time_unix_nano, time_unix_nano) = (now_ns() - 5_000_000_000, now_ns());
+    let attributes =
+        vec![attribute("reporter", "destination"), attribute("destination_workload", "cart"), attribute("response_code", "200")];
+    let point = NumberDataPoint {
+        start_time_unix_nano,
+        time_unix_nano,
+        attributes: attributes.clone(),
+        value: Some(Value::AsInt(requests)),
+        ..NumberDataPoint::default()
+    };
+    let sum = Sum { data_points: vec![point], aggregation_temporality: 2, is_monotonic: true };
+    let point = HistogramDataPoint {
+        start_time_unix_nano,
+        time_unix_nano,
+        attributes,
+        count: buckets.iter().sum(),
+        sum: Some(12.5),
+        bucket_counts: buckets.to_vec(),
+        explicit_bounds: vec![1.0, 10.0],
+        ..HistogramDataPoint::default()
+    };
+    let histogram = Histogram { data_points: vec![point], aggregation_temporality: 2 };
+    let metric = |name: &str, unit: &str, data| Metric {
+        name: name.to_owned(),
+        unit: unit.to_owned(),
+        data: Some(data),
+        ..Metric::default()
+    };
+    vec![
+        metric("istio_requests_total", "", Data::Sum(sum)),
+        metric("istio_request_duration_milliseconds", "ms", Data::Histogram(histogram)),
+    ]
+}
+
+pub async fn metrics_of_istio_draw_edges(place: &Place) {
+    let collector = Collector::start(settings(place)).await.unwrap();
+    let address = collector.addresses().otlp_grpc.unwrap();
+    let mut client = MetricsServiceClient::connect(format!("http://{address}")).await.unwrap();
+    client.export(export(istio(6, [1, 2, 3]))).await.unwrap();
+    client.export(export(istio(10, [2, 2, 6]))).await.unwrap();
+    let always = Window { from_ms: 0, to_ms: 4_000_000_000_000 };
+    let edges = collector.store().edges(always, None).await.unwrap().edges;
+    let labels = edges.first().unwrap().labels.clone();
+    assert_eq!((&*labels.destination_workload, &*labels.response_code, &*labels.telemetry), ("cart", "200", ""));
+    let mut totals = Totals::default();
+    edges.iter().for_each(|edge| totals.add(&edge.totals));
+    assert_eq!((totals.requests, totals.duration.counts, totals.duration.sum), (10, vec![2, 2, 6], 12.5));
+    // Each point of a sum, and of a histogram its sum and three buckets; none of the resource.
+    assert_eq!(accounted(&collector, "otlp-grpc", "edge_samples").await, (10, 10, Vec::new()));
+    collector.shutdown().await;
 }
 
 pub async fn metrics_become_series_and_a_retry_adds_nothing(place: &Place) {

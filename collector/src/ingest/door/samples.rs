@@ -17,7 +17,7 @@ impl Attempt {
             Refusal::unavailable("the database does not answer; try again")
         })?;
         let check = Arc::new(move |t_ms: i64| times.check(t_ms.saturating_mul(1_000_000)));
-        Ok(SamplePush::up_to(self.door().limits().items, index, check))
+        Ok(SamplePush::up_to(self.door().limits().items, index, check).with_edges(self.door().intake().edge_push()))
     }
 
     /// Lets the samples in and stores them; counted whatever becomes of them.

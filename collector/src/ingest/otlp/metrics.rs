@@ -25,15 +25,16 @@ const BUCKETS_MAX: usize = 1024;
 
 /// Takes what is read: samples by the labels of their series, which stand by their names, and what is refused.
 pub trait Sink {
-    fn add(&mut self, labels: &[(&str, &str)], sample: Sample);
+    /// `since_ms` is when a counter began, as far as it is told.
+    fn add(&mut self, labels: &[(&str, &str)], sample: Sample, since_ms: Option<i64>);
     fn refuse(&mut self, reason: &'static str, count: u64);
     /// Whether the request has more than it may: what follows is only counted.
     fn is_full(&self) -> bool;
 }
 
 impl Sink for SamplePush {
-    fn add(&mut self, labels: &[(&str, &str)], sample: Sample) {
-        Self::add(self, labels, [sample]);
+    fn add(&mut self, labels: &[(&str, &str)], sample: Sample, since_ms: Option<i64>) {
+        self.add_since(labels, since_ms, [sample]);
     }
 
     fn refuse(&mut self, reason: &'static str, count: u64) {
@@ -87,7 +88,7 @@ fn resource_metrics(message: &[u8], now_ms: i64, sink: &mut impl Sink) -> Result
     // Who the target is, for as long as it tells anything.
     let (Ok(resource), Ok(target), Some(t_ms)) = (resource, target, newest_ms) else { return Ok(()) };
     match target.info(&resource.attributes) {
-        Some(Ok(labels)) => labels.with_name("target_info", None, |labels| sink.add(labels, Sample { t_ms, value: 1.0 })),
+        Some(Ok(labels)) => labels.with_name("target_info", None, |labels| sink.add(labels, Sample { t_ms, value: 1.0 }, None)),
         Some(Err(reason)) => sink.refuse(reason, 1),
         None => {}
     }
@@ -218,8 +219,8 @@ impl<S: Sink> Points<'_, S> {
             None => return Err("no_data"),
         };
         let labels = base.and(&point.attributes)?;
-        let t_ms = self.time(point.time_unix_nano);
-        self.one(name, &labels, None, Sample { t_ms, value });
+        let (t_ms, since_ms) = (self.time(point.time_unix_nano), since(point.start_time_unix_nano));
+        self.one(name, &labels, None, Sample { t_ms, value }, since_ms);
         Ok(())
     }
 
@@ -233,16 +234,17 @@ impl<S: Sink> Points<'_, S> {
         let labels = base.and(&point.attributes)?;
         let (t_ms, is_missing) = (self.time(point.time_unix_nano), is_missing(point.flags));
         let value = |value: f64| Sample { t_ms, value: if is_missing { stale() } else { value } };
+        let since_ms = since(point.start_time_unix_nano);
         let mut sum = 0_u64;
         let bucket = format!("{name}_bucket");
         for (count, bound) in counts.iter().zip(bounds) {
             sum = sum.saturating_add(*count);
-            self.one(&bucket, &labels, Some(("le", &bound.to_string())), value(sum as f64));
+            self.one(&bucket, &labels, Some(("le", &bound.to_string())), value(sum as f64), since_ms);
         }
-        self.one(&bucket, &labels, Some(("le", "+Inf")), value(point.count as f64));
-        self.one(&format!("{name}_count"), &labels, None, value(point.count as f64));
+        self.one(&bucket, &labels, Some(("le", "+Inf")), value(point.count as f64), since_ms);
+        self.one(&format!("{name}_count"), &labels, None, value(point.count as f64), since_ms);
         if let Some(sum) = point.sum {
-            self.one(&format!("{name}_sum"), &labels, None, value(sum));
+            self.one(&format!("{name}_sum"), &labels, None, value(sum), since_ms);
         }
         Ok(())
     }
@@ -256,15 +258,15 @@ impl<S: Sink> Points<'_, S> {
         let value = |value: f64| Sample { t_ms, value: if is_missing { stale() } else { value } };
         for quantile in &point.quantile_values {
             let own = quantile.quantile.to_string();
-            self.one(name, &labels, Some(("quantile", &own)), value(quantile.value));
+            self.one(name, &labels, Some(("quantile", &own)), value(quantile.value), None);
         }
-        self.one(&format!("{name}_sum"), &labels, None, value(point.sum));
-        self.one(&format!("{name}_count"), &labels, None, value(point.count as f64));
+        self.one(&format!("{name}_sum"), &labels, None, value(point.sum), None);
+        self.one(&format!("{name}_count"), &labels, None, value(point.count as f64), None);
         Ok(())
     }
 
-    fn one(&mut self, name: &str, labels: &Labels, own: Option<(&str, &str)>, sample: Sample) {
-        labels.with_name(name, own, |labels| self.sink.add(labels, sample));
+    fn one(&mut self, name: &str, labels: &Labels, own: Option<(&str, &str)>, sample: Sample, since_ms: Option<i64>) {
+        labels.with_name(name, own, |labels| self.sink.add(labels, sample, since_ms));
     }
 
     /// A point that does not say when is of now.
@@ -276,6 +278,11 @@ impl<S: Sink> Points<'_, S> {
         *self.newest_ms = Some(self.newest_ms.map_or(t_ms, |newest| newest.max(t_ms)));
         t_ms
     }
+}
+
+/// When a counter began, in Unix milliseconds.
+fn since(start_unix_nano: u64) -> Option<i64> {
+    i64::try_from(start_unix_nano / 1_000_000).ok().filter(|since_ms| *since_ms > 0)
 }
 
 fn is_missing(flags: u32) -> bool {

@@ -34,6 +34,8 @@ struct Entries<'a> {
     beyond: u64,
     histograms: u64,
     exemplars: u64,
+    /// When the counter began.
+    since_ms: Option<i64>,
 }
 
 /// # Errors
@@ -85,6 +87,7 @@ fn version_two(body: &[u8], push: &mut SamplePush) -> Result<(), Broken> {
                 (2, field) => entries.sample(field.bytes(number)?, push)?,
                 (3, _) => entries.histograms += 1,
                 (4, _) => entries.exemplars += 1,
+                (6, field) => entries.since_ms = Some(field.varint(number)?.cast_signed()).filter(|since_ms| *since_ms > 0),
                 _ => {}
             }
         }
@@ -166,10 +169,11 @@ impl<'a> Entries<'a> {
 
     fn hand_over(&mut self, push: &mut SamplePush, labels_are_known: bool) {
         match labels_are_known {
-            true => push.add(&self.labels, self.samples.drain(..)),
+            true => push.add_since(&self.labels, self.since_ms.take(), self.samples.drain(..)),
             false => push.refuse("bad_symbol", self.samples.drain(..).count() as u64),
         }
         self.labels.clear();
+        self.since_ms = None;
         push.refuse("too_many_items", std::mem::take(&mut self.beyond));
         push.refuse("native_histogram", std::mem::take(&mut self.histograms));
         push.refuse("exemplar", std::mem::take(&mut self.exemplars));

@@ -53,6 +53,11 @@ impl ScrapeStatuses {
         self.targets().into_iter().filter_map(|status| Some((status.target.key.clone(), status.scrape?))).collect()
     }
 
+    /// Whether there is a target of some kind.
+    pub(super) fn any(&self, is_it: impl Fn(&ScrapeTarget) -> bool) -> bool {
+        self.0.targets.iter().any(|entry| is_it(&entry.value().target))
+    }
+
     /// All targets, by key.
     #[must_use]
     pub fn targets(&self) -> Vec<TargetStatus> {

@@ -21,7 +21,9 @@ use crate::clock::Moment;
 use crate::forward::Forwarder;
 use crate::ingest::exposition::Format;
 use crate::own_metrics::OwnMetrics;
-use crate::pipeline::{Basis, Comparison, Knowledge, Room, TargetState, WriteError, WriterHandle, compare, lacks_the_proxy};
+use crate::pipeline::{
+    Basis, Comparison, Knowledge, Room, TargetState, WriteError, WriterHandle, compare, lacks_the_proxy, pushed_key,
+};
 use crate::store::sample::compact::{columns, row};
 use crate::store::sample::index::Series;
 use crate::store::{Counts, EncodedBlock, Family, Sample, SampleWrite, Store, StoreError, TARGETS_KEPT, WriteBatch};
@@ -85,6 +87,8 @@ pub struct TargetTask {
     naming: Option<(Naming, Reports)>,
     /// The slice for whose samples the dictionary keeps all series.
     kept_slice_s: Option<i64>,
+    /// Whether somebody else scraped it before we did.
+    is_pushed: bool,
 }
 
 /// What reading a page made of it.
@@ -97,7 +101,7 @@ struct Read {
 
 impl TargetTask {
     pub fn new(target: ScrapeTarget) -> Self {
-        Self { target, state: None, reader: PageReader::default(), naming: None, kept_slice_s: None }
+        Self { target, state: None, reader: PageReader::default(), naming: None, kept_slice_s: None, is_pushed: false }
     }
 
     /// Scrapes once for a moment and tells how it went; false when the target did not answer.
@@ -225,6 +229,7 @@ impl TargetTask {
             known_since_ms: known_since_ms(shared.store_created_at_ms, at.wall_ms),
             registered_at_ms: self.target.registered_at_ms,
             collector_started_at_ms: shared.collector_started_at_ms,
+            is_pushed: self.is_pushed,
         };
         let is_counted = self.target.is_counted;
         let new_edges = EDGES_MAX.saturating_sub(shared.store.edge_count());
@@ -322,6 +327,10 @@ impl TargetTask {
         let (key, former) = (&self.target.key, &self.target.former_keys);
         shared.store.adopt_target(key, former).await.map_err(ScrapeError::Load)?;
         let stored = shared.store.target(key).await.map_err(ScrapeError::Load)?;
+        if stored.is_none() {
+            let keys: Vec<String> = super::scraped::names(&self.target).map(|name| pushed_key(&name)).collect();
+            self.is_pushed = shared.store.is_pushed(&keys).await.map_err(ScrapeError::Load)?;
+        }
         Ok(stored.map(TargetState::from))
     }
 

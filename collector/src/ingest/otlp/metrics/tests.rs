@@ -23,7 +23,7 @@ struct Written {
 }
 
 impl Sink for Written {
-    fn add(&mut self, labels: &[(&str, &str)], sample: Sample) {
+    fn add(&mut self, labels: &[(&str, &str)], sample: Sample, _since_ms: Option<i64>) {
         assert!(labels.is_sorted_by(|a, b| a.0 < b.0), "{labels:?}");
         let name = labels.iter().find(|(name, _)| *name == "__name__").unwrap().1;
         let labels = labels.iter().filter(|(name, _)| *name != "__name__");
