@@ -19,11 +19,13 @@ mod counters;
 mod database;
 mod dictionary;
 mod edge;
+pub mod exemplar;
 mod export_queue;
 mod forget_edges;
 mod leases;
 pub mod log;
 mod log_search;
+mod metadata;
 mod migration;
 mod outage;
 mod outcome;
@@ -57,9 +59,11 @@ pub use block::{
 pub use block_compact::{Merged, compacts};
 pub use block_read::Order;
 pub use edge::{EdgeFilter, EdgeLabels, in_namespaces};
+pub use exemplar::{Exemplar, ExemplarQuery, ExemplarWrite, SeriesExemplars};
 pub use export_queue::{Claim, ExportQueue, QueueState, QueuedBlock};
 pub use leases::{Decide, LeaseChanges, LeaseView, LeasedTarget};
 pub use log_search::{LOG_LINES_MAX, LogCompact};
+pub use metadata::{HELP_BYTES_MAX, METADATA_MAX, Metadata, MetadataWrite};
 pub use postgres::{CONNECTIONS_DEFAULT, CONNECTIONS_MAX, CONNECTIONS_MIN, PgStore};
 pub use pushed::{Advance, Advanced, PushedTarget, StateKey};
 pub use retention::{DELIVERIES_KEPT, Retention, TARGETS_KEPT};
@@ -182,6 +186,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// Values of one label of such series, sorted.
     async fn label_values(&self, name: &str, matchers: &[Matcher], from_ms: i64) -> Result<Vec<String>, StoreError>;
+
+    /// What was said of one metric or of all, by their names.
+    async fn metadata(&self, metric: Option<&str>) -> Result<Vec<Metadata>, StoreError>;
+
+    /// Exemplars by the labels of their series and by time; series without any are left out.
+    async fn exemplars(&self, query: &ExemplarQuery) -> Result<Vec<SeriesExemplars>, StoreError>;
 
     /// Heads of the blocks with items in a span of time (microseconds), at most `limit`.
     async fn blocks(&self, family: Family, span_us: Range<i64>, order: Order, limit: usize)
@@ -355,6 +365,14 @@ impl<D: database::Database> Store for D {
 
     async fn label_values(&self, name: &str, matchers: &[Matcher], from_ms: i64) -> Result<Vec<String>, StoreError> {
         sample::read::label_values(self, name, matchers, from_ms).await
+    }
+
+    async fn metadata(&self, metric: Option<&str>) -> Result<Vec<Metadata>, StoreError> {
+        metadata::read(self, metric).await
+    }
+
+    async fn exemplars(&self, query: &ExemplarQuery) -> Result<Vec<SeriesExemplars>, StoreError> {
+        exemplar::read(self, query).await
     }
 
     fn corrupt_blocks(&self) -> u64 {

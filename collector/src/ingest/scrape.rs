@@ -10,6 +10,7 @@ mod jobs;
 pub mod kubernetes;
 mod labels;
 mod leases;
+mod metadata;
 mod naming;
 mod page;
 pub mod relabel;

@@ -6,10 +6,13 @@ use std::sync::Arc;
 use super::WriteError;
 use super::intake::{Intake, reason, to_the_end};
 use super::pushed::{EdgePush, SIGNAL as EDGE_SAMPLES};
+use crate::store::exemplar::{self, labels_text};
 use crate::store::sample::NAME;
 use crate::store::sample::compact::{columns, row};
 use crate::store::sample::index::{Full, Series, SeriesIndex};
-use crate::store::{BlockWrite, Counts, Delivery, Family, Sample, WriteBatch, WriteReport};
+use crate::store::{
+    BlockWrite, Counts, Delivery, Exemplar, ExemplarWrite, Family, Metadata, MetadataWrite, Sample, WriteBatch, WriteReport,
+};
 
 /// Groups of all series that are sent. Those of one `job` and `instance` are in one: they mostly have the same times.
 const GROUPS: u64 = 256;
@@ -17,6 +20,8 @@ const GROUPS: u64 = 256;
 pub const LABELS_MAX: usize = 256;
 /// Bytes of the name of a label, or of a metric.
 const NAME_BYTES_MAX: usize = 1_024;
+/// Metrics of which one request may say something; those beyond are said again with a later one.
+const DESCRIBED_MAX: usize = 5_000;
 /// Bytes of the value of a label.
 const VALUE_BYTES_MAX: usize = 16 * 1024;
 
@@ -33,6 +38,9 @@ pub struct SamplePush {
     kept: u64,
     refused: BTreeMap<&'static str, u64>,
     items_max: u64,
+    exemplars: Vec<Exemplar>,
+    exemplars_refused: BTreeMap<&'static str, u64>,
+    metadata: Vec<Metadata>,
     /// What of the samples counts on edges.
     edges: Option<EdgePush>,
 }
@@ -51,6 +59,8 @@ pub struct SampleAnswer {
     /// Durable now, or since the first time that the request came.
     pub kept: u64,
     pub refused: BTreeMap<&'static str, u64>,
+    /// Likewise of exemplars.
+    pub exemplars: u64,
 }
 
 impl SamplePush {
@@ -66,6 +76,9 @@ impl SamplePush {
             kept: 0,
             refused: BTreeMap::new(),
             items_max,
+            exemplars: Vec::new(),
+            exemplars_refused: BTreeMap::new(),
+            metadata: Vec::new(),
             edges: None,
         }
     }
@@ -140,6 +153,30 @@ impl SamplePush {
         self.series.push(series);
     }
 
+    /// Takes an exemplar of a series; its own labels may come in any order.
+    pub fn exemplar(&mut self, labels: &[(&str, &str)], t_ms: i64, value: f64, own: &[(&str, &str)]) {
+        let room = if self.exemplars.len() as u64 >= self.items_max { Err("too_many_items") } else { Ok(()) };
+        let judged = room.and_then(|()| judge(labels)).and_then(|()| (self.check)(t_ms));
+        let taken = judged.and_then(|()| labels_text(own.iter().copied())).and_then(|own| Ok((self.resolve(labels)?, own)));
+        match taken {
+            Ok((series, labels)) => self.exemplars.push(Exemplar { series, t_ms, value, labels }),
+            Err(reason) => self.refuse_exemplars(reason, 1),
+        }
+    }
+
+    pub fn refuse_exemplars(&mut self, reason: &'static str, count: u64) {
+        if count > 0 {
+            *self.exemplars_refused.entry(reason).or_default() += count;
+        }
+    }
+
+    /// What the sender says of a metric.
+    pub fn describe(&mut self, metadata: Metadata) {
+        if self.metadata.len() < DESCRIBED_MAX && metadata.metric.len() <= NAME_BYTES_MAX && !metadata.metric.is_empty() {
+            self.metadata.push(metadata);
+        }
+    }
+
     fn resolve(&self, labels: &[(&str, &str)]) -> Result<Arc<Series>, &'static str> {
         let value = |name: &str| labels.iter().find(|(of, _)| *of == name).map_or("", |(_, value)| value);
         let group = group(value("job"), value("instance"));
@@ -154,7 +191,23 @@ impl SamplePush {
 
     fn finish(mut self, door: &'static str) -> (WriteBatch, SampleAnswer) {
         let mut batch = WriteBatch::default();
-        let mut newest_s = 0;
+        let exemplars = std::mem::take(&mut self.exemplars);
+        // A series may have told an exemplar and no sample.
+        self.series.extend(exemplars.iter().map(|exemplar| exemplar.series.clone()));
+        let newest_ms = exemplars.iter().map(|exemplar| exemplar.t_ms).max().unwrap_or(0);
+        let mut newest_s = Family::SampleBlock.slice_at(newest_ms.div_euclid(1000)).from_s;
+        let exemplars_refused: u64 = self.exemplars_refused.values().sum();
+        batch.counts.add(door, exemplar::SIGNAL, "received", exemplars.len() as u64 + exemplars_refused);
+        for (reason, count) in &self.exemplars_refused {
+            batch.counts.refuse(door, exemplar::SIGNAL, reason, *count);
+        }
+        let kept = exemplars.len() as u64;
+        if !exemplars.is_empty() {
+            batch.exemplars = vec![ExemplarWrite { door, exemplars }];
+        }
+        if !self.metadata.is_empty() {
+            batch.metadata = vec![MetadataWrite { door, told: std::mem::take(&mut self.metadata).into() }];
+        }
         for ((group, slice_s), series) in std::mem::take(&mut self.blocks) {
             newest_s = newest_s.max(slice_s);
             let series = series.into_iter().map(|(id, samples)| (id, self.in_order(samples)));
@@ -166,7 +219,7 @@ impl SamplePush {
             batch.blocks.push(BlockWrite { door, signal: "samples", block });
         }
         batch.series = vec![self.index.rows(self.series.iter(), newest_s + Family::SampleBlock.slice_s())];
-        (batch, SampleAnswer { kept: self.kept, refused: self.refused })
+        (batch, SampleAnswer { kept: self.kept, refused: self.refused, exemplars: kept })
     }
 
     /// Oldest first; of several samples of one time the first counts.
@@ -251,8 +304,8 @@ impl Intake {
         for (reason, count) in &answer.refused {
             counts.refuse(door, "samples", reason, *count);
         }
-        batch.counts = counts;
-        batch.delivery = Some(delivery).filter(|_| answer.kept > 0);
+        batch.counts.merge(&counts);
+        batch.delivery = Some(delivery).filter(|_| answer.kept + answer.exemplars > 0);
         let on_edges = pushed.iter().map(|pushed| pushed.items).sum();
         batch.pushed = pushed;
         match self.deliver(door, "samples", answer.kept, batch).await {
@@ -260,6 +313,7 @@ impl Intake {
             Err(error) => {
                 let mut counts = Counts::default();
                 counts.refuse(door, EDGE_SAMPLES, reason(&error), on_edges);
+                counts.refuse(door, exemplar::SIGNAL, reason(&error), answer.exemplars);
                 self.note(&counts);
                 Err(error)
             }

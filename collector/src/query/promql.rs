@@ -36,6 +36,7 @@ pub use stored::Stored;
 
 use crate::store::StoreError;
 use crate::store::sample::SeriesSamples;
+use crate::store::sample::matcher::Matcher;
 
 /// Bytes of an expression.
 pub const EXPRESSION_BYTES_MAX: usize = 64 * 1024;
@@ -193,6 +194,16 @@ pub async fn query(source: &dyn Source, text: &str, times: Times, limits: &Limit
     let limits = Limits { canceled: Arc::default(), ..limits.clone() };
     let _canceled_with_caller = CancelOnDrop(Arc::clone(&limits.canceled));
     on_own_stack(move || answer::answer(&plan, &fetched, &limits)).await
+}
+
+/// What the selectors of an expression ask of series.
+///
+/// # Errors
+/// When it is no PromQL.
+pub async fn selectors(text: &str) -> Result<Vec<Vec<Matcher>>, QueryError> {
+    let owned = text.to_owned();
+    let plan = on_own_stack(move || plan::plan(&owned, Times::at(crate::clock::now_ms()))).await?;
+    Ok(plan.selects().iter().map(|select| select.matchers.clone()).collect())
 }
 
 /// The expression as Prometheus would write it.

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::exemplar::{Exemplar, ExemplarWrite};
+use super::metadata::{Metadata, MetadataWrite};
 use super::pushed::PushedTarget;
 use super::sample::index::SeriesRows;
 use super::schema::BUCKETS_MAX;
@@ -72,6 +74,9 @@ pub struct ScrapeBatch {
 pub struct SampleWrite {
     pub series: SeriesRows,
     pub blocks: Vec<EncodedBlock>,
+    pub exemplars: Vec<Exemplar>,
+    /// What the target says of its metrics, if it says something new.
+    pub metadata: Arc<[Metadata]>,
 }
 
 /// Adds to `GET /api/ingest`.
@@ -145,6 +150,8 @@ pub struct WriteBatch {
     pub series: Vec<SeriesRows>,
     /// Traffic that no target's counters told, by the start of the ten-second step that it belongs to.
     pub added: Vec<(i64, Arc<Edge>, Totals)>,
+    pub exemplars: Vec<ExemplarWrite>,
+    pub metadata: Vec<MetadataWrite>,
     /// Counters that somebody else scraped.
     pub pushed: Vec<PushedTarget>,
     /// When it was stored already, nothing of the batch is but its counts.
@@ -162,7 +169,13 @@ impl WriteBatch {
         let scraped: usize = samples.map(|samples| samples.blocks.len() + samples.series.rows()).sum();
         let series: usize = self.series.iter().map(SeriesRows::rows).sum();
         let states: usize = self.pushed.iter().map(|pushed| pushed.keys.len()).sum();
-        steps + spans + self.blocks.len() + self.added.len() + scraped + series + states
+        steps + spans + self.blocks.len() + self.added.len() + scraped + series + states + self.exemplar_count()
+    }
+
+    fn exemplar_count(&self) -> usize {
+        let scraped = self.scrapes.iter().map(|scrape| &scrape.samples).chain(&self.samples);
+        let pushed: usize = self.exemplars.iter().map(|write| write.exemplars.len()).sum();
+        pushed + scraped.map(|samples| samples.exemplars.len()).sum::<usize>()
     }
 
     /// About what it takes in memory.
@@ -176,7 +189,7 @@ impl WriteBatch {
         let rows = samples.map(|samples| &samples.series).chain(&self.series).map(SeriesRows::bytes);
         let blocks = blocks.chain(rows);
         let states: usize = self.pushed.iter().map(|pushed| pushed.keys.len()).sum();
-        (steps + self.added.len() + states) * STEP_BYTES + spans.sum::<usize>() + blocks.sum::<usize>()
+        (steps + self.added.len() + states + self.exemplar_count()) * STEP_BYTES + spans.sum::<usize>() + blocks.sum::<usize>()
     }
 }
 

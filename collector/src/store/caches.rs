@@ -10,6 +10,8 @@ use parking_lot::Mutex;
 
 use super::batch::Edge;
 use super::block::CorruptBlock;
+use super::exemplar::ExemplarCache;
+use super::metadata::MetadataCache;
 use super::sample::dictionary::SampleCaches;
 use super::schema::{Family, Slice};
 use super::tail::SpanWatch;
@@ -28,6 +30,8 @@ pub(super) struct Caches {
     /// The last write failed with an outage.
     is_out: AtomicBool,
     pub samples: SampleCaches,
+    pub metadata: MetadataCache,
+    pub exemplars: ExemplarCache,
     /// Exporters that spans are queued for.
     exporters: ArcSwap<Vec<&'static str>>,
     /// Looks for what decides on traces; `None` without tail sampling.

@@ -6,7 +6,7 @@ use super::database::{Database, Value};
 use super::sample::dictionary;
 use super::schema::{Family, Slice, drop_slice};
 use super::tail::{FACTS_STALE_MS, forget_facts};
-use super::{StoreError, retention_size};
+use super::{StoreError, exemplar, metadata, retention_size};
 
 /// How long each kind of data is kept. A slice goes when all of it is older.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +95,8 @@ pub(super) async fn drop_old<D: Database>(database: &D, retention: &Retention, n
     forget_facts(database, now_ms - FACTS_KEPT_MS).await?;
     // Whoever dropped the slices: another collector may have, or the bytes that they may have.
     dictionary::forget(database, before_s(Family::SampleBlock)).await?;
+    exemplar::forget(database, before_s(Family::SampleBlock)).await?;
+    metadata::forget(database, before_s(Family::SampleBlock)).await?;
     forget_names(database, before_s(Family::SpanBlock)).await?;
     retention_size::give_back(database).await?;
     Ok(dropped)

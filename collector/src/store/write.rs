@@ -9,6 +9,8 @@ use super::block::{EncodedBlock, LEVEL_WRITTEN};
 use super::caches::{EdgeRow, SpanNames};
 use super::database::{Database, Transaction, Value, int};
 use super::dictionary::{lock_new_edges, pin_edges};
+use super::exemplar::{self, ExemplarWrite};
+use super::metadata::MetadataWrite;
 use super::plan::floor;
 use super::sample::dictionary as series_dictionary;
 use super::sample::index::SeriesRows;
@@ -17,11 +19,16 @@ use super::span_write::EncodedSpans;
 use super::tail::insert_facts;
 use super::{StoreError, Totals, block_write, bulk, counters, outcome, span_write};
 
+/// The door of scrapes.
+const SCRAPE: &str = "scrape";
+
 /// What the caches learn when the transaction has been committed.
 #[derive(Default)]
 pub(super) struct Learnt {
     pub edges: HashMap<[u8; 16], (i64, Arc<Edge>)>,
     pub names: SpanNames,
+    /// Hashes of metadata, and when they were written.
+    pub metadata: Vec<([u8; 16], i64)>,
 }
 
 /// A transaction that is being filled.
@@ -128,6 +135,7 @@ async fn attempt<D: Database>(
         None => 0,
     };
     writing.queue_for_exporters(&spans.blocks, facts_id).await?;
+    writing.described(group, repeated, &stored, &mut reports).await?;
     let mut counts = Counts::default();
     for report in &reports {
         counts.merge(&report.counts);
@@ -172,6 +180,7 @@ fn remember<D: Database>(database: &D, learnt: Learnt, generation: Option<i64>, 
         caches.add_edges(generation, edges.collect(), None);
     }
     caches.add_names(learnt.names);
+    caches.metadata.wrote(learnt.metadata);
     for (_, scrape) in stored {
         caches.heard_at(scrape.scraped_at_ms);
     }
@@ -251,6 +260,40 @@ impl<D: Database> Writing<'_, D> {
         let spans = batch.spans.iter().map(|(_, spans)| spans.len() as u64).sum();
         (report.spans_stored, report.spans_duplicate) = if is_repeated { (0, spans) } else { (spans, 0) };
         Ok(report)
+    }
+
+    /// Exemplars and metadata. What scrapes say is counted with the first report: their own counts are merged already.
+    async fn described(
+        &mut self,
+        group: &[WriteBatch],
+        repeated: &HashSet<usize>,
+        stored: &[(i64, &ScrapeBatch)],
+        reports: &mut [WriteReport],
+    ) -> Result<(), StoreError> {
+        for (place, batch) in group.iter().enumerate() {
+            let Some(report) = reports.get_mut(place) else { continue };
+            if repeated.contains(&place) {
+                for write in &batch.exemplars {
+                    report.counts.refuse(write.door, exemplar::SIGNAL, "duplicate", write.exemplars.len() as u64);
+                }
+                continue;
+            }
+            for write in &batch.exemplars {
+                self.exemplars(write, &mut report.counts).await?;
+            }
+            self.metadata(batch.metadata.iter(), &mut report.counts).await?;
+        }
+        let Some(report) = reports.first_mut() else { return Ok(()) };
+        let scraped = stored.iter().map(|(_, scrape)| &scrape.samples);
+        let scraped = scraped.chain(fresh(group, repeated).flat_map(|batch| &batch.samples));
+        for samples in scraped.filter(|samples| !samples.exemplars.is_empty() || !samples.metadata.is_empty()) {
+            let exemplars = ExemplarWrite { door: SCRAPE, exemplars: samples.exemplars.clone() };
+            report.counts.add(SCRAPE, exemplar::SIGNAL, "received", exemplars.exemplars.len() as u64);
+            self.exemplars(&exemplars, &mut report.counts).await?;
+            let metadata = MetadataWrite { door: SCRAPE, told: samples.metadata.clone() };
+            self.metadata([&metadata].into_iter(), &mut report.counts).await?;
+        }
+        Ok(())
     }
 
     async fn series(&mut self, stored: &[(i64, &ScrapeBatch)]) -> Result<(), StoreError> {

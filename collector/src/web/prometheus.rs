@@ -6,6 +6,7 @@
 
 mod answer;
 mod chunks;
+mod described;
 mod params;
 mod problem;
 mod query;
@@ -90,6 +91,9 @@ impl Prometheus {
             .route("/labels", get(series::names).post(series::names))
             .route("/label/{name}/values", get(series::values))
             .route("/read", post(read::read))
+            .route("/metadata", get(described::metadata))
+            .route("/targets/metadata", get(described::of_targets))
+            .route("/query_exemplars", get(described::exemplars).post(described::exemplars))
             .route("/targets", get(targets::targets))
             .route("/rules", get(rules::rules))
             .route("/alerts", get(rules::alerts))

@@ -8,6 +8,7 @@ mod support;
 mod alerts;
 mod answers;
 mod api;
+mod described;
 mod differential;
 mod expressions;
 mod memory;

@@ -63,7 +63,11 @@ pub async fn ask(address: SocketAddr, path: &str, parameters: &[(&str, String)])
     let mut headers = HeaderMap::new();
     headers.insert("content-type", HeaderValue::from_static("application/x-www-form-urlencoded"));
     let (_, text) = send(address, "POST", path, headers, form.join("&").into_bytes()).await;
-    let mut answer: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("no JSON: {text}"));
+    data(&text)
+}
+
+pub fn data(text: &str) -> Result<Value, String> {
+    let mut answer: Value = serde_json::from_str(text).unwrap_or_else(|_| panic!("no JSON: {text}"));
     if answer["status"] == "success" {
         Ok(answer["data"].take())
     } else {
@@ -71,7 +75,7 @@ pub async fn ask(address: SocketAddr, path: &str, parameters: &[(&str, String)])
     }
 }
 
-fn escaped(text: &str) -> String {
+pub fn escaped(text: &str) -> String {
     text.bytes()
         .map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") })
         .collect()

@@ -35,7 +35,7 @@ impl Prometheus {
             .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
             .arg(format!("--web.listen-address={address}"))
             .args(["--web.enable-remote-write-receiver", "--log.level=error"])
-            .arg("--enable-feature=promql-negative-offset,promql-at-modifier")
+            .arg("--enable-feature=promql-negative-offset,promql-at-modifier,exemplar-storage")
             .stdout(Stdio::null())
             .stderr(Stdio::inherit())
             .spawn()

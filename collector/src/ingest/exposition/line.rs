@@ -38,7 +38,7 @@ pub struct Tail<'a> {
 }
 
 /// What is told of a metric.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Meta<'a> {
     Help(&'a str, &'a str),
     Type(&'a str, &'a str),

@@ -6,7 +6,7 @@ mod names;
 use opentelemetry_proto::tonic::common::v1::{InstrumentationScope, KeyValue};
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
 use opentelemetry_proto::tonic::metrics::v1::{
-    AggregationTemporality, DataPointFlags, HistogramDataPoint, NumberDataPoint, SummaryDataPoint,
+    AggregationTemporality, DataPointFlags, Exemplar, HistogramDataPoint, NumberDataPoint, SummaryDataPoint, exemplar,
 };
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
@@ -17,8 +17,8 @@ use super::export::Frame;
 use crate::ingest::door::{ITEM_BYTES_MAX, Reason};
 use crate::ingest::wire::{Fields, WireError};
 use crate::pipeline::SamplePush;
-use crate::store::Sample;
 use crate::store::sample::stale;
+use crate::store::{Metadata, Sample};
 
 /// Buckets of one histogram, and quantiles of one summary; a point with more is refused.
 const BUCKETS_MAX: usize = 1024;
@@ -28,6 +28,9 @@ pub trait Sink {
     /// `since_ms` is when a counter began, as far as it is told.
     fn add(&mut self, labels: &[(&str, &str)], sample: Sample, since_ms: Option<i64>);
     fn refuse(&mut self, reason: &'static str, count: u64);
+    fn exemplar(&mut self, labels: &[(&str, &str)], sample: Sample, own: &[(&str, &str)]);
+    fn refuse_exemplars(&mut self, reason: &'static str, count: u64);
+    fn describe(&mut self, metadata: Metadata);
     /// Whether the request has more than it may: what follows is only counted.
     fn is_full(&self) -> bool;
 }
@@ -39,6 +42,18 @@ impl Sink for SamplePush {
 
     fn refuse(&mut self, reason: &'static str, count: u64) {
         Self::refuse(self, reason, count);
+    }
+
+    fn exemplar(&mut self, labels: &[(&str, &str)], sample: Sample, own: &[(&str, &str)]) {
+        Self::exemplar(self, labels, sample.t_ms, sample.value, own);
+    }
+
+    fn refuse_exemplars(&mut self, reason: &'static str, count: u64) {
+        Self::refuse_exemplars(self, reason, count);
+    }
+
+    fn describe(&mut self, metadata: Metadata) {
+        Self::describe(self, metadata);
     }
 
     fn is_full(&self) -> bool {
@@ -114,6 +129,7 @@ struct Points<'a, S: Sink> {
 #[derive(Default)]
 struct Metric<'a> {
     name: &'a [u8],
+    description: &'a [u8],
     unit: &'a [u8],
     /// The number of its kind's field, and the points.
     data: Option<(u32, &'a [u8])>,
@@ -126,6 +142,7 @@ impl<'a> Metric<'a> {
         while let Some((number, field)) = fields.next_field()? {
             match number {
                 1 => metric.name = field.bytes(number)?,
+                2 => metric.description = field.bytes(number)?,
                 3 => metric.unit = field.bytes(number)?,
                 GAUGE | SUM | HISTOGRAM | EXPONENTIAL | SUMMARY => metric.data = Some((number, field.bytes(number)?)),
                 _ => {}
@@ -177,6 +194,7 @@ impl<S: Sink> Points<'_, S> {
             return Ok(());
         };
         let name = |kind| metric_name(name, unit, kind);
+        self.describe(&metric, kind, &told, &name);
         match kind {
             // What was added since the last export: whoever adds it up must see every export, once.
             SUM | HISTOGRAM if !told.is_cumulative => self.sink.refuse("delta", told.points),
@@ -189,6 +207,42 @@ impl<S: Sink> Points<'_, S> {
             _ => return self.points(data, &name(Kind::Gauge), Self::number),
         }
         Ok(())
+    }
+
+    /// Type, help and unit, as Prometheus would have scraped them.
+    fn describe(&mut self, metric: &Metric<'_>, kind: u32, told: &Told, name: &impl Fn(Kind) -> String) {
+        let (of, kind) = match kind {
+            SUM if told.is_monotonic => (Kind::Counter, "counter"),
+            GAUGE => (Kind::Gauge, "gauge"),
+            SUM => (Kind::Other, "gauge"),
+            HISTOGRAM | EXPONENTIAL => (Kind::Other, "histogram"),
+            _ => (Kind::Other, "summary"),
+        };
+        let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
+        self.sink.describe(Metadata::new(&name(of), kind, text(metric.description), text(metric.unit)));
+    }
+
+    /// Exemplars of a series, or of the bucket that each of them is counted in.
+    fn exemplars(&mut self, name: &str, labels: &Labels, exemplars: &[Exemplar], bounds: Option<&[f64]>) {
+        for exemplar in exemplars {
+            let value = match exemplar.value {
+                Some(exemplar::Value::AsDouble(value)) => value,
+                Some(exemplar::Value::AsInt(value)) => value as f64,
+                None => 0.0,
+            };
+            let le = bounds.map(|bounds| bounds.get(bounds.partition_point(|bound| *bound < value)));
+            let le = le.map(|bound| bound.map_or_else(|| "+Inf".to_owned(), f64::to_string));
+            let ids = [("trace_id", &exemplar.trace_id), ("span_id", &exemplar.span_id)];
+            let ids: Vec<(&str, String)> = ids.into_iter().map(|(name, id)| (name, hex(id))).collect();
+            let Ok(filtered) = Labels::default().and(&exemplar.filtered_attributes) else {
+                self.sink.refuse_exemplars("label_limit", 1);
+                continue;
+            };
+            let own: Vec<(&str, &str)> = ids.iter().map(|(name, id)| (*name, id.as_str())).chain(filtered.iter()).collect();
+            let t_ms = self.time(exemplar.time_unix_nano);
+            let le = le.as_deref().map(|le| ("le", le));
+            labels.with_name(name, le, |labels| self.sink.exemplar(labels, Sample { t_ms, value }, &own));
+        }
     }
 
     fn points<P: Message + Default>(
@@ -221,6 +275,7 @@ impl<S: Sink> Points<'_, S> {
         let labels = base.and(&point.attributes)?;
         let (t_ms, since_ms) = (self.time(point.time_unix_nano), since(point.start_time_unix_nano));
         self.one(name, &labels, None, Sample { t_ms, value }, since_ms);
+        self.exemplars(name, &labels, &point.exemplars, None);
         Ok(())
     }
 
@@ -246,6 +301,7 @@ impl<S: Sink> Points<'_, S> {
         if let Some(sum) = point.sum {
             self.one(&format!("{name}_sum"), &labels, None, value(sum), since_ms);
         }
+        self.exemplars(&bucket, &labels, &point.exemplars, Some(bounds));
         Ok(())
     }
 
@@ -278,6 +334,10 @@ impl<S: Sink> Points<'_, S> {
         *self.newest_ms = Some(self.newest_ms.map_or(t_ms, |newest| newest.max(t_ms)));
         t_ms
     }
+}
+
+fn hex(id: &[u8]) -> String {
+    id.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// When a counter began, in Unix milliseconds.

@@ -3,8 +3,11 @@
 use crate::ingest::door::Refusal;
 use crate::ingest::wire::{Fields, Value, WireError};
 use crate::pipeline::{LABELS_MAX, SamplePush};
-use crate::store::Sample;
+use crate::store::sample::NAME;
+use crate::store::{Metadata, Sample};
 
+/// Exemplars of one series in one request.
+const EXEMPLARS_MAX: usize = 100;
 /// Texts of one request of version 2.0.
 const SYMBOLS_MAX: usize = 500_000;
 
@@ -33,9 +36,18 @@ struct Entries<'a> {
     /// Samples for which the request has no room any more.
     beyond: u64,
     histograms: u64,
-    exemplars: u64,
+    exemplars: Vec<Exemplar<'a>>,
+    /// Exemplars for which the request has no room.
+    exemplars_beyond: u64,
     /// When the counter began.
     since_ms: Option<i64>,
+}
+
+/// An exemplar of a series.
+struct Exemplar<'a> {
+    labels: Vec<(&'a str, &'a str)>,
+    value: f64,
+    t_ms: i64,
 }
 
 /// # Errors
@@ -54,6 +66,9 @@ pub(super) fn decode(version: Version, body: &[u8], mut push: SamplePush) -> Res
 fn version_one(body: &[u8], push: &mut SamplePush) -> Result<(), Broken> {
     let (mut fields, mut entries) = (Fields::new(body), Entries::default());
     while let Some((number, field)) = fields.next_field()? {
+        if number == 3 {
+            push.describe(metadata(field.bytes(number)?)?);
+        }
         if number != 1 {
             continue;
         }
@@ -62,7 +77,7 @@ fn version_one(body: &[u8], push: &mut SamplePush) -> Result<(), Broken> {
             match number {
                 1 => entries.label(label(field.bytes(number)?)?),
                 2 => entries.sample(field.bytes(number)?, push)?,
-                3 => entries.exemplars += 1,
+                3 => entries.exemplar(exemplar(field.bytes(number)?)?),
                 4 => entries.histograms += 1,
                 _ => {}
             }
@@ -80,13 +95,18 @@ fn version_two(body: &[u8], push: &mut SamplePush) -> Result<(), Broken> {
             continue;
         }
         let mut series = Fields::new(field.bytes(number)?);
+        let mut described = [0; 3];
         while let Some((number, field)) = series.next_field()? {
             match (number, field) {
                 (1, Value::Varint(reference)) => note(&mut references, reference),
                 (1, field) => Fields::each_varint(field.bytes(number)?, |reference| note(&mut references, reference))?,
                 (2, field) => entries.sample(field.bytes(number)?, push)?,
                 (3, _) => entries.histograms += 1,
-                (4, _) => entries.exemplars += 1,
+                (4, field) => match exemplar_two(field.bytes(number)?, &symbols)? {
+                    Some(exemplar) => entries.exemplar(exemplar),
+                    None => push.refuse_exemplars("bad_symbol", 1),
+                },
+                (5, field) => described = described_two(field.bytes(number)?)?,
                 (6, field) => entries.since_ms = Some(field.varint(number)?.cast_signed()).filter(|since_ms| *since_ms > 0),
                 _ => {}
             }
@@ -103,9 +123,100 @@ fn version_two(body: &[u8], push: &mut SamplePush) -> Result<(), Broken> {
             }
         }
         references.clear();
+        let name = entries.labels.iter().find(|(name, _)| *name == NAME).map_or("", |(_, value)| *value);
+        let [kind, help, unit] = described;
+        let text = |reference: u64| symbol(&reference).unwrap_or_default();
+        if described != [0; 3] {
+            push.describe(Metadata::new(family(name, kind), kind_name(kind), text(help), text(unit)));
+        }
         entries.hand_over(push, are_known);
     }
     Ok(())
+}
+
+/// Types of metrics in both versions, in the order of their numbers.
+const KINDS: [&str; 8] = ["unknown", "counter", "gauge", "histogram", "gaugehistogram", "summary", "info", "stateset"];
+
+fn kind_name(number: u64) -> &'static str {
+    usize::try_from(number).ok().and_then(|place| KINDS.get(place)).copied().unwrap_or("unknown")
+}
+
+/// Of a series of version 2.0, the metric that is described: a histogram is described by its name without suffix.
+fn family(name: &str, kind: u64) -> &str {
+    let suffixes: &[&str] = match kind_name(kind) {
+        "histogram" | "gaugehistogram" => &["_bucket", "_count", "_sum", "_gcount", "_gsum"],
+        "summary" => &["_count", "_sum"],
+        _ => &[],
+    };
+    suffixes.iter().find_map(|suffix| name.strip_suffix(suffix)).unwrap_or(name)
+}
+
+/// `MetricMetadata` of version 1.0.
+fn metadata(message: &[u8]) -> Result<Metadata, Broken> {
+    let (mut kind, mut texts) = (0, [""; 3]);
+    let mut fields = Fields::new(message);
+    while let Some((number, field)) = fields.next_field()? {
+        match number {
+            1 => kind = field.varint(number)?,
+            2 => texts[0] = std::str::from_utf8(field.bytes(number)?)?,
+            4 => texts[1] = std::str::from_utf8(field.bytes(number)?)?,
+            5 => texts[2] = std::str::from_utf8(field.bytes(number)?)?,
+            _ => {}
+        }
+    }
+    let [metric, help, unit] = texts;
+    Ok(Metadata::new(metric, kind_name(kind), help, unit))
+}
+
+/// `Metadata` of version 2.0: the type, and the symbols of help and unit.
+fn described_two(message: &[u8]) -> Result<[u64; 3], Broken> {
+    let mut described = [0; 3];
+    let mut fields = Fields::new(message);
+    while let Some((number, field)) = fields.next_field()? {
+        match number {
+            1 => described[0] = field.varint(number)?,
+            3 => described[1] = field.varint(number)?,
+            4 => described[2] = field.varint(number)?,
+            _ => {}
+        }
+    }
+    Ok(described)
+}
+
+fn exemplar(message: &[u8]) -> Result<Exemplar<'_>, Broken> {
+    let mut exemplar = Exemplar { labels: Vec::new(), value: 0.0, t_ms: 0 };
+    let mut fields = Fields::new(message);
+    while let Some((number, field)) = fields.next_field()? {
+        match number {
+            1 if exemplar.labels.len() <= LABELS_MAX => exemplar.labels.push(label(field.bytes(number)?)?),
+            2 => exemplar.value = f64::from_bits(field.fixed64(number)?),
+            3 => exemplar.t_ms = field.varint(number)?.cast_signed(),
+            _ => {}
+        }
+    }
+    Ok(exemplar)
+}
+
+/// `None` when it refers to a symbol that is not there.
+fn exemplar_two<'a>(message: &[u8], symbols: &[&'a str]) -> Result<Option<Exemplar<'a>>, Broken> {
+    let (mut references, mut value, mut t_ms) = (Vec::new(), 0.0, 0);
+    let mut fields = Fields::new(message);
+    while let Some((number, field)) = fields.next_field()? {
+        match (number, field) {
+            (1, Value::Varint(reference)) => note(&mut references, reference),
+            (1, field) => Fields::each_varint(field.bytes(number)?, |reference| note(&mut references, reference))?,
+            (2, field) => value = f64::from_bits(field.fixed64(number)?),
+            (3, field) => t_ms = field.varint(number)?.cast_signed(),
+            _ => {}
+        }
+    }
+    let symbol = |reference: &u64| usize::try_from(*reference).ok().and_then(|place| symbols.get(place)).copied();
+    let pair = |pair: &[u64]| match pair {
+        [name, value] => symbol(name).zip(symbol(value)),
+        _ => None,
+    };
+    let labels: Option<Vec<_>> = references.chunks(2).map(pair).collect();
+    Ok(labels.map(|labels| Exemplar { labels, value, t_ms }))
 }
 
 /// The symbols that the labels refer to; they may stand behind them.
@@ -167,7 +278,21 @@ impl<'a> Entries<'a> {
         Ok(())
     }
 
+    fn exemplar(&mut self, exemplar: Exemplar<'a>) {
+        if self.exemplars.len() < EXEMPLARS_MAX {
+            self.exemplars.push(exemplar);
+        } else {
+            self.exemplars_beyond += 1;
+        }
+    }
+
     fn hand_over(&mut self, push: &mut SamplePush, labels_are_known: bool) {
+        for exemplar in self.exemplars.drain(..) {
+            match labels_are_known {
+                true => push.exemplar(&self.labels, exemplar.t_ms, exemplar.value, &exemplar.labels),
+                false => push.refuse_exemplars("bad_symbol", 1),
+            }
+        }
         match labels_are_known {
             true => push.add_since(&self.labels, self.since_ms.take(), self.samples.drain(..)),
             false => push.refuse("bad_symbol", self.samples.drain(..).count() as u64),
@@ -176,7 +301,7 @@ impl<'a> Entries<'a> {
         self.since_ms = None;
         push.refuse("too_many_items", std::mem::take(&mut self.beyond));
         push.refuse("native_histogram", std::mem::take(&mut self.histograms));
-        push.refuse("exemplar", std::mem::take(&mut self.exemplars));
+        push.refuse_exemplars("too_many_items", std::mem::take(&mut self.exemplars_beyond));
     }
 }
 

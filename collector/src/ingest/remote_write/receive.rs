@@ -88,19 +88,19 @@ fn answered(version: Version, answer: &SampleAnswer) -> Response {
         let message = format!("{} samples were written, others refused: {}\n", answer.kept, reasons.join(", "));
         (StatusCode::BAD_REQUEST, message).into_response()
     };
-    tell_written(version, &mut response, answer.kept);
+    tell_written(version, &mut response, [answer.kept, 0, answer.exemplars]);
     response
 }
 
 fn refused(version: Version, refusal: &Refusal) -> Response {
     let mut response = refusal.over_http(format!("{refusal}\n"));
-    tell_written(version, &mut response, 0);
+    tell_written(version, &mut response, [0; 3]);
     response
 }
 
-fn tell_written(version: Version, response: &mut Response, samples: u64) {
+fn tell_written(version: Version, response: &mut Response, written: [u64; 3]) {
     if version == Version::Two {
-        for (name, count) in WRITTEN.into_iter().zip([samples, 0, 0]) {
+        for (name, count) in WRITTEN.into_iter().zip(written) {
             response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from(count));
         }
     }

@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::naming::{LimitError, Naming, Place, SampleRefusal};
-use crate::ingest::exposition::{BadLine, Format, Line, Tail, is_whole, lines, sample, tail};
+use crate::ingest::exposition::{BadLine, Format, Line, Tail, is_whole, labels, lines, sample, tail};
 use crate::pipeline::{EdgeRows, Observation, Refusal, Role, Room};
+use crate::store::exemplar::labels_text;
 use crate::store::sample::index::Series;
+use crate::store::{Exemplar, Metadata};
 
 /// Series that one target may have, unless its job allows fewer.
 pub const SERIES_PER_SCRAPE_MAX: usize = 250_000;
@@ -15,6 +17,10 @@ pub const SERIES_PER_SCRAPE_MAX: usize = 250_000;
 const AHEAD_MAX_MS: i64 = 10 * 60 * 1000;
 /// … so far behind the scrape.
 const BEHIND_MAX_MS: i64 = 24 * 3600 * 1000;
+/// After so many scrapes it is told again what is said of metrics.
+const DESCRIBED_SCRAPES: u32 = 100;
+/// Exemplars of one scrape.
+const EXEMPLARS_MAX: usize = 10_000;
 /// No entry.
 const NONE: u32 = u32::MAX;
 
@@ -42,6 +48,8 @@ struct Entry {
     id: i64,
     place: Place,
     role: Result<Role, Refusal>,
+    /// Of the last exemplar.
+    exemplar: u64,
     /// The newest time that a sample told itself; series that tell times get no mark when they end.
     own_ms: Option<i64>,
 }
@@ -60,6 +68,11 @@ pub struct Page {
     pub values: Vec<(i64, f64)>,
     /// Samples of their own times, by the id of their series and by time.
     pub timed: Vec<(Arc<Series>, i64, f64)>,
+    /// Those that the last scrape did not have.
+    pub exemplars: Vec<Exemplar>,
+    pub exemplars_refused: u64,
+    /// What is said of metrics, if it is not what was said last.
+    pub metadata: Option<Arc<[Metadata]>>,
     /// Lines that should be samples.
     pub received: u64,
     /// Samples that are kept.
@@ -74,6 +87,21 @@ pub struct Page {
 impl Page {
     fn refuse(&mut self, reason: SampleRefusal) {
         *self.refused.entry(reason).or_default() += 1;
+    }
+
+    fn exemplar(&mut self, series: &Arc<Series>, told: crate::ingest::exposition::Exemplar<'_>, at_ms: i64) {
+        let t_ms = told.t_ms.unwrap_or(at_ms);
+        let is_near = t_ms <= at_ms + AHEAD_MAX_MS && t_ms >= at_ms - BEHIND_MAX_MS;
+        let pairs: Option<Vec<_>> = labels(told.labels).map(Result::ok).collect();
+        let pairs = pairs.filter(|_| is_near && self.exemplars.len() < EXEMPLARS_MAX);
+        let text = pairs.and_then(|pairs| labels_text(pairs.iter().map(|(name, value)| (*name, &**value))).ok());
+        match text {
+            Some(labels) => {
+                let one = Exemplar { series: series.clone(), t_ms, value: told.value, labels };
+                self.exemplars.push(one);
+            }
+            None => self.exemplars_refused += 1,
+        }
     }
 
     /// By series and time. Two texts may be one series: of its samples of one time the first counts.
@@ -110,6 +138,10 @@ pub struct PageReader {
     edges: EdgeRows,
     /// Series whose ends are not stored yet.
     ended: Vec<Arc<Series>>,
+    /// What is said of metrics, and of which page that is.
+    metadata: Arc<[Metadata]>,
+    described: u64,
+    described_at: u32,
     hashers: [ahash::RandomState; 2],
 }
 
@@ -122,10 +154,14 @@ impl PageReader {
         self.begin();
         let mut page = Page { values: Vec::with_capacity(self.by_hash.len() + 16), ..Page::default() };
         let (mut last, mut last_line) = (NONE, "");
+        let mut described = 0;
         for line in lines(text) {
             let line = match line {
                 Line::Sample(line) => line,
-                Line::Meta(_) => continue,
+                Line::Meta(meta) => {
+                    described = self.hashers[0].hash_one((described, meta));
+                    continue;
+                }
                 Line::End => break,
             };
             page.received += 1;
@@ -147,10 +183,21 @@ impl PageReader {
                 return Err(LimitError::Samples(max).into());
             }
         }
+        self.describe(text, described, &mut page);
         self.end_series();
         page.series_changed |= !self.ended.is_empty();
         self.finish(&mut page);
         Ok(page)
+    }
+
+    /// Reads what is said of metrics when it has changed, and now and then, for the store to see that it is still said.
+    fn describe(&mut self, text: &str, described: u64, page: &mut Page) {
+        if described == 0 || (described == self.described && self.scrape - self.described_at < DESCRIBED_SCRAPES) {
+            return;
+        }
+        self.metadata = super::metadata::read(text);
+        (self.described, self.described_at) = (described, self.scrape);
+        page.metadata = Some(self.metadata.clone());
     }
 
     /// All series that are in the last scrape, and those whose ends are not stored.
@@ -291,6 +338,7 @@ impl PageReader {
             id: id_of(&place),
             place,
             role: Ok(Role::None),
+            exemplar: 0,
             own_ms: None,
         });
         let place = match self.free.pop() {
@@ -314,6 +362,14 @@ impl PageReader {
             return;
         }
         entry.scrape = self.scrape;
+        if let (Some(exemplar), Place::Kept(series)) = (tail.exemplar, &entry.place) {
+            // An exemplar without a time is of the scrape that has it first.
+            let told = (exemplar.labels, exemplar.value.to_bits(), exemplar.t_ms);
+            let hash = self.hashers[1].hash_one(told);
+            if hash != std::mem::replace(&mut entry.exemplar, hash) {
+                page.exemplar(series, exemplar, at_ms);
+            }
+        }
         page.observation.take(entry.role, tail.value, &mut self.edges);
         match &entry.place {
             Place::Dropped => page.refuse(SampleRefusal::Dropped),

@@ -137,7 +137,7 @@ async fn active_targets(page: &TargetsPage) -> Result<Vec<ActiveTarget>, StoreEr
 }
 
 fn active_target(status: TargetStatus) -> ActiveTarget {
-    let TargetStatus { target, scrape } = status;
+    let TargetStatus { target, scrape, .. } = status;
     let health = match &scrape {
         None => "unknown",
         Some(scrape) if scrape.up => "up",

@@ -8,6 +8,7 @@ use sidelight_api::proxy::Scrape;
 
 use super::labels::LabelSet;
 use super::target::ScrapeTarget;
+use crate::store::Metadata;
 
 /// A target and what became of it.
 #[derive(Clone, Debug)]
@@ -15,6 +16,8 @@ pub struct TargetStatus {
     pub target: ScrapeTarget,
     /// `None` until it was scraped for the first time.
     pub scrape: Option<Scrape>,
+    /// What it said of its metrics when it was scraped last.
+    pub metadata: Arc<[Metadata]>,
 }
 
 /// Targets of one pool that relabelling dropped.
@@ -83,7 +86,9 @@ impl ScrapeStatuses {
         match self.0.targets.get_mut(&target.key) {
             Some(mut status) => status.target = target.clone(),
             None => {
-                self.0.targets.insert(target.key.clone(), TargetStatus { target: target.clone(), scrape: None });
+                self.0
+                    .targets
+                    .insert(target.key.clone(), TargetStatus { target: target.clone(), scrape: None, metadata: Arc::default() });
             }
         }
     }
@@ -91,6 +96,12 @@ impl ScrapeStatuses {
     pub(super) fn set(&self, key: &str, scrape: Scrape) {
         if let Some(mut status) = self.0.targets.get_mut(key) {
             status.scrape = Some(scrape);
+        }
+    }
+
+    pub(super) fn set_metadata(&self, key: &str, metadata: &Arc<[Metadata]>) {
+        if let Some(mut status) = self.0.targets.get_mut(key) {
+            status.metadata = metadata.clone();
         }
     }
 

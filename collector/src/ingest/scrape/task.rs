@@ -24,6 +24,7 @@ use crate::own_metrics::OwnMetrics;
 use crate::pipeline::{
     Basis, Comparison, Knowledge, Room, TargetState, WriteError, WriterHandle, compare, lacks_the_proxy, pushed_key,
 };
+use crate::store::exemplar;
 use crate::store::sample::compact::{columns, row};
 use crate::store::sample::index::Series;
 use crate::store::{Counts, EncodedBlock, Family, Sample, SampleWrite, Store, StoreError, TARGETS_KEPT, WriteBatch};
@@ -152,7 +153,13 @@ impl TargetTask {
         let values = reports.among(&report, std::mem::take(&mut page.values));
         let series = self.rows(&naming, &reports, slice_s, page.series_changed);
         let forward = shared.forwarder.as_ref().map(|to| (to, together(at.wall_ms, &values, &page.timed)));
-        let samples = SampleWrite { series, blocks: blocks(&naming, at.wall_ms, &values, &page.timed) };
+        let told = page.metadata.take().unwrap_or_default();
+        if !told.is_empty() {
+            shared.statuses.set_metadata(&self.target.key, &told);
+        }
+        let blocks = blocks(&naming, at.wall_ms, &values, &page.timed);
+        let exemplars = std::mem::take(&mut page.exemplars);
+        let samples = SampleWrite { series, blocks, exemplars, metadata: told };
         let left_out = match &read.comparison {
             Some(_) => None,
             None if self.target.is_counted => Some("incomplete"),
@@ -273,7 +280,7 @@ impl TargetTask {
         let values = reports.among(&Report { took: started.elapsed(), ..Report::default() }, ends);
         let series = self.rows(naming, reports, slice_s, !ended.is_empty());
         let forward = shared.forwarder.as_ref().map(|to| (to, together(at.wall_ms, &values, &[])));
-        let samples = SampleWrite { series, blocks: blocks(naming, at.wall_ms, &values, &[]) };
+        let samples = SampleWrite { series, blocks: blocks(naming, at.wall_ms, &values, &[]), ..SampleWrite::default() };
         let mut counts = Counts::default();
         counts.add("scrape", REPORTS, "received", items(&samples.blocks));
         counts.add("scrape", REPORTS, "stored", items(&samples.blocks));
@@ -367,6 +374,8 @@ fn counts(page: &Page, bytes: usize, blocks: &[EncodedBlock], left_out: Option<&
     for (reason, count) in &page.refused {
         counts.refuse("scrape", "samples", reason.as_str(), *count);
     }
+    counts.add("scrape", exemplar::SIGNAL, "received", page.exemplars_refused);
+    counts.refuse("scrape", exemplar::SIGNAL, "not_taken", page.exemplars_refused);
     let reports = items(blocks).saturating_sub(page.kept);
     counts.add("scrape", REPORTS, "received", reports);
     counts.add("scrape", REPORTS, "stored", reports);

@@ -78,6 +78,15 @@ impl Form {
         }
     }
 
+    /// A number of things, of which 0 is one; all without it, or when it is negative.
+    pub fn count(&self, name: &str) -> Result<usize, Problem> {
+        match self.get(name).map(str::parse::<i64>) {
+            None => Ok(usize::MAX),
+            Some(Ok(count)) => Ok(usize::try_from(count).unwrap_or(usize::MAX)),
+            Some(Err(_)) => Err(Problem::bad_data(format!("{name} must be a number"))),
+        }
+    }
+
     /// Each `match[]`.
     pub fn selectors(&self) -> Result<Vec<Vec<Matcher>>, Problem> {
         let texts: Vec<&String> = self.0.iter().filter(|(name, _)| name == "match[]").map(|(_, value)| value).collect();

@@ -66,6 +66,10 @@ impl Labels {
         work(&all);
     }
 
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     fn set(&mut self, name: String, value: String) {
         match self.0.binary_search_by(|(known, _)| known.as_str().cmp(&name)) {
             Ok(at) => self.0[at].1 = value,

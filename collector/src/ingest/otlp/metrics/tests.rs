@@ -36,6 +36,20 @@ impl Sink for Written {
         self.refused.push((reason, count));
     }
 
+    fn exemplar(&mut self, labels: &[(&str, &str)], sample: Sample, own: &[(&str, &str)]) {
+        self.add(labels, sample, None);
+        let own: Vec<String> = own.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
+        if let Some(line) = self.lines.last_mut() {
+            line.push_str(&format!(" # {{{}}}", own.join(",")));
+        }
+    }
+
+    fn refuse_exemplars(&mut self, reason: &'static str, count: u64) {
+        self.refuse(reason, count);
+    }
+
+    fn describe(&mut self, _metadata: Metadata) {}
+
     fn is_full(&self) -> bool {
         self.lines.len() == 50
     }
