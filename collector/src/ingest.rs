@@ -4,7 +4,7 @@ pub mod als;
 pub mod door;
 pub mod exposition;
 pub mod grpc;
-mod intern;
+pub(crate) mod intern;
 pub mod log_lines;
 pub mod otlp;
 pub mod remote_write;

@@ -3,9 +3,11 @@
 //!
 //! What waits for its other half is in memory: a kill loses it, for the graph only; the spans themselves are stored.
 
+mod done;
 mod half;
 mod labels;
 mod side;
+mod tags;
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -15,9 +17,11 @@ use std::time::{Duration, Instant};
 use ahash::RandomState;
 use parking_lot::Mutex;
 
+use self::done::Done;
 use self::half::{Half, Key};
-use self::side::Sides;
+use self::side::{Side, Sides};
 use super::edge_rows::ISTIO_BOUNDS;
+use crate::ingest::intern::Interner;
 use crate::ingest::scrape::EDGES_MAX;
 use crate::store::{Edge, Histogram, Span, Totals};
 
@@ -25,10 +29,12 @@ use crate::store::{Edge, Histogram, Span, Totals};
 const PAIR_WAIT: Duration = Duration::from_secs(15);
 /// Halves that wait; when there are more, the oldest is counted alone.
 const PENDING_MAX: usize = 100_000;
-/// Exchanges that are remembered as counted, so that a half that is late or sent again is not.
-const DONE_MAX: usize = 500_000;
+/// Places in the queue of halves that have met, before they are taken out.
+const MET_KEPT_MAX: usize = 4_096;
 /// Edges that are remembered as being in the store's dictionary.
 const KNOWN_MAX: usize = 100_000;
+/// Edges that need not be made again; with its labels one takes about a kilobyte.
+const MADE_MAX: usize = 10_000;
 
 /// Edges with what they carried, by the start of their step.
 pub type AddedEdges = Vec<(i64, Arc<Edge>, Totals)>;
@@ -46,10 +52,18 @@ pub struct SpanEdges {
 struct State {
     pending: HashMap<Key, Half, RandomState>,
     by_age: VecDeque<(Instant, Key)>,
-    done: HashSet<Key, RandomState>,
-    done_by_age: VecDeque<Key>,
+    done: Done,
     known: HashSet<[u8; 16], RandomState>,
+    /// Edges by what they are made of, so that their labels are written and hashed once.
+    made: HashMap<u64, Made, RandomState>,
     sides: Sides,
+    names: Interner,
+}
+
+/// An edge, and the sides whose addresses name it: as long as it is remembered, so are they.
+struct Made {
+    edge: Arc<Edge>,
+    _sides: [Option<Arc<Side>>; 2],
 }
 
 /// What some spans add, and what has to be undone when they are not stored.
@@ -65,6 +79,8 @@ pub struct Planned {
 
 /// What exchanges of one edge and step add.
 struct Sum {
+    /// Names the edge without its step.
+    edge: u64,
     client: Option<Half>,
     server: Option<Half>,
     requests: u64,
@@ -89,7 +105,7 @@ impl SpanEdges {
         let mut state = self.state.lock();
         let state = &mut *state;
         for span in spans {
-            let Some((key, half)) = Half::of(span, &mut state.sides) else { continue };
+            let Some((key, half)) = Half::of(span, &mut state.sides, &mut state.names) else { continue };
             if state.done.contains(&key) {
                 continue;
             }
@@ -99,6 +115,7 @@ impl SpanEdges {
             let Some((_, key)) = state.by_age.pop_front() else { break };
             self.give_up(state, key, &mut sums, &mut planned);
         }
+        state.forget_met();
         self.edges(state, sums, &mut planned);
         planned
     }
@@ -139,7 +156,7 @@ impl SpanEdges {
         // Nobody that is traced called it.
         if half.is_server && half.is_root {
             self.count(sums, None, Some(half));
-            state.remember(key);
+            state.done.insert(&key);
             planned.counted.push((key, None));
             return;
         }
@@ -152,7 +169,7 @@ impl SpanEdges {
             Entry::Occupied(waiting) if waiting.get().is_server != half.is_server => {
                 let other = waiting.remove();
                 planned.counted.push((key, Some(other.clone())));
-                state.remember(key);
+                state.done.insert(&key);
                 match half.is_server {
                     true => self.count(sums, Some(other), Some(half)),
                     false => self.count(sums, Some(half), Some(other)),
@@ -165,7 +182,7 @@ impl SpanEdges {
             Entry::Occupied(_) => {
                 let key = key.own(&half);
                 self.count(sums, None, Some(half));
-                state.remember(key);
+                state.done.insert(&key);
                 planned.counted.push((key, None));
             }
         }
@@ -175,7 +192,7 @@ impl SpanEdges {
         // What has found its other half is not there any more.
         let Some(half) = state.pending.remove(&key) else { return };
         planned.counted.push((key, Some(half.clone())));
-        state.remember(key);
+        state.done.insert(&key);
         match half.is_server {
             true => self.count(sums, None, Some(half)),
             false => self.count(sums, Some(half), None),
@@ -192,11 +209,12 @@ impl SpanEdges {
             return;
         }
         let side = |half: Option<&Half>| half.map(|half| Arc::as_ptr(&half.side) as usize);
-        let host = client.as_ref().map(|client| &*client.host);
-        let name = (side(client.as_ref()), side(server.as_ref()), host, teller.step_s, &teller.result);
-        let sum = sums.entry(self.hasher.hash_one(name));
+        let host = [&client, &server].into_iter().flatten().map(|half| &*half.host).find(|host| !host.is_empty());
+        let edge = self.hasher.hash_one((side(client.as_ref()), side(server.as_ref()), host, &teller.result));
+        let sum = sums.entry(self.hasher.hash_one((edge, teller.step_s)));
         let (ms, request_bytes, response_bytes) = (teller.duration_ms(), teller.request_bytes, teller.response_bytes);
         let sum = sum.or_insert_with(|| Sum {
+            edge,
             client,
             server,
             requests: 0,
@@ -221,32 +239,42 @@ impl SpanEdges {
         }
         let mut room = EDGES_MAX.saturating_sub((self.edge_count)());
         for sum in sums.into_values() {
-            let Some(teller) = sum.server.as_ref().or(sum.client.as_ref()) else { continue };
-            let step_s = teller.step_s;
-            let labels = labels::labels(sum.client.as_ref(), sum.server.as_ref());
-            let edge = Edge::new(Arc::new(labels), Arc::clone(&self.bounds));
-            if !state.known.contains(edge.hash()) {
-                let Some(left) = room.checked_sub(1) else {
-                    planned.without_edge += sum.requests;
-                    continue;
-                };
-                room = left;
-                state.known.insert(*edge.hash());
+            match self.edge(state, &sum, &mut room) {
+                Some((step_s, edge)) => planned.added.push((step_s, edge, sum.totals(&self.bounds))),
+                None => planned.without_edge += sum.requests,
             }
-            planned.added.push((step_s, Arc::new(edge), sum.totals(&self.bounds)));
         }
+    }
+
+    /// The edge of a sum and its step; `None` when the dictionary has no room for it.
+    fn edge(&self, state: &mut State, sum: &Sum, room: &mut usize) -> Option<(i64, Arc<Edge>)> {
+        let step_s = sum.server.as_ref().or(sum.client.as_ref())?.step_s;
+        if let Some(made) = state.made.get(&sum.edge) {
+            return Some((step_s, Arc::clone(&made.edge)));
+        }
+        let labels = labels::labels(sum.client.as_ref(), sum.server.as_ref());
+        let edge = Arc::new(Edge::new(Arc::new(labels), Arc::clone(&self.bounds)));
+        if !state.known.contains(edge.hash()) {
+            *room = room.checked_sub(1)?;
+            state.known.insert(*edge.hash());
+        }
+        if state.made.len() >= MADE_MAX {
+            state.made.clear();
+        }
+        let side = |half: &Option<Half>| half.as_ref().map(|half| Arc::clone(&half.side));
+        let made = Made { edge: Arc::clone(&edge), _sides: [side(&sum.client), side(&sum.server)] };
+        state.made.insert(sum.edge, made);
+        Some((step_s, edge))
     }
 }
 
 impl State {
-    fn remember(&mut self, key: Key) {
-        if self.done.insert(key) {
-            self.done_by_age.push_back(key);
-        }
-        while self.done_by_age.len() > DONE_MAX {
-            if let Some(oldest) = self.done_by_age.pop_front() {
-                self.done.remove(&oldest);
-            }
+    /// Drops what does not wait any more, when most of it is that: halves mostly meet within a second.
+    fn forget_met(&mut self) {
+        if self.by_age.len() > 2 * self.pending.len() + MET_KEPT_MAX {
+            let Self { pending, by_age, .. } = self;
+            by_age.retain(|(_, key)| pending.contains_key(key));
+            by_age.shrink_to(by_age.len() + MET_KEPT_MAX);
         }
     }
 }

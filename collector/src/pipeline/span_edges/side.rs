@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ahash::RandomState;
 
-use super::half::{short, text};
+use super::tags::{Tag, Tags, short};
 use crate::store::Span;
 
 /// Workloads that are remembered; beyond, they are worked out anew.
@@ -50,8 +50,8 @@ struct Told<'a> {
 }
 
 impl Sides {
-    pub fn of(&mut self, span: &Span) -> Arc<Side> {
-        let told = Told::of(span);
+    pub fn of(&mut self, span: &Span, tags: &Tags<'_>) -> Arc<Side> {
+        let told = Told::of(span, tags);
         let hash = self.hasher.hash_one(&told);
         if let Some(side) = self.known.get(&hash) {
             return Arc::clone(side);
@@ -66,25 +66,23 @@ impl Sides {
 }
 
 impl<'a> Told<'a> {
-    fn of(span: &'a Span) -> Self {
+    fn of(span: &'a Span, tags: &Tags<'a>) -> Self {
         let resource = |name: &str| {
             let found = span.resource.attributes.iter().find(|(known, _)| **known == *name);
             found.and_then(|(_, value)| short(value)).map(|text| &**text)
         };
-        let tag = |name: &str| text(span, name).map(|text| &**text);
+        let tag = |tag: Tag| tags.text(tag).map(|text| &**text);
         Self {
             service: span.service(),
-            node_id: tag("node_id"),
-            canonical_service: tag("istio.canonical_service"),
-            revision: tag("istio.canonical_revision").or_else(|| resource("service.version")),
-            namespace: tag("istio.namespace")
-                .or_else(|| resource("k8s.namespace.name"))
-                .or_else(|| resource("service.namespace")),
+            node_id: tag(Tag::NodeId),
+            canonical_service: tag(Tag::CanonicalService),
+            revision: tag(Tag::CanonicalRevision).or_else(|| resource("service.version")),
+            namespace: tag(Tag::Namespace).or_else(|| resource("k8s.namespace.name")).or_else(|| resource("service.namespace")),
             workload: resource("k8s.deployment.name")
                 .or_else(|| resource("k8s.statefulset.name"))
                 .or_else(|| resource("k8s.daemonset.name")),
             pod: resource("k8s.pod.name"),
-            cluster: tag("istio.cluster_id").or_else(|| resource("k8s.cluster.name")),
+            cluster: tag(Tag::Cluster).or_else(|| resource("k8s.cluster.name")),
         }
     }
 
