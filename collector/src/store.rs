@@ -15,6 +15,7 @@ mod block_read;
 mod block_write;
 mod bulk;
 mod caches;
+mod compression;
 mod counters;
 mod database;
 mod dictionary;

@@ -14,6 +14,7 @@ pub(crate) mod wire;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::block::{CorruptBlock, EncodedBlock};
+use super::compression::{compress, decompress};
 use super::schema::Family;
 use super::span::{Span, SpanKind};
 
@@ -71,7 +72,7 @@ pub fn decode(data: &[u8]) -> Result<Vec<Span>, CorruptBlock> {
 pub(super) fn pack(raw: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut out = vec![VERSION];
     out.extend_from_slice(&(raw.len() as u32).to_le_bytes());
-    out.extend_from_slice(&zstd::bulk::compress(raw, ZSTD_LEVEL)?);
+    out.extend_from_slice(&compress(raw, ZSTD_LEVEL)?);
     Ok(out)
 }
 
@@ -85,7 +86,7 @@ pub fn unpack(data: &[u8]) -> Result<Vec<u8>, CorruptBlock> {
     if length > RAW_BYTES_MAX {
         return Err(CorruptBlock("it is too large"));
     }
-    let raw = zstd::bulk::decompress(reader.0, length).map_err(|_| CorruptBlock("it cannot be decompressed"))?;
+    let raw = decompress(reader.0, length).map_err(|_| CorruptBlock("it cannot be decompressed"))?;
     if raw.len() == length { Ok(raw) } else { Err(CorruptBlock("it has the wrong length")) }
 }
 

@@ -12,6 +12,7 @@ use super::encode::{
 use super::fields::{NumberField, TextField};
 use super::record::{AccessFields, LogRecord, observed_ns};
 use super::varint::{Reader, unzigzag};
+use crate::store::compression::decompress;
 use crate::store::span::{AttributeValue, Attributes, Resource, Scope};
 
 /// Bytes of a block after decompression.
@@ -80,7 +81,7 @@ impl LogBlock {
         if size > DECODED_BYTES_MAX as u64 {
             return Err(CorruptLog("it is too large"));
         }
-        let data = zstd::bulk::decompress(frame, size as usize).map_err(|_| CorruptLog("it is no zstd"))?;
+        let data = decompress(frame, size as usize).map_err(|_| CorruptLog("it is no zstd"))?;
         Self::parse(data)
     }
 

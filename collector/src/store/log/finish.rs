@@ -7,6 +7,7 @@ use super::decode::{Id, LogBlock, MERGED_BYTES_MAX, ROWS_MAX};
 use super::encode::{Encoder, ID_FIELDS, VERSION};
 use super::fields::{NumberField, TextField};
 use super::{CorruptLog, LogStats, summary};
+use crate::store::compression::compress;
 use crate::store::{EncodedBlock, Family};
 
 /// Seconds of a slice.
@@ -59,7 +60,7 @@ impl LogBlockBuilder {
         let stats = LogStats { from_ns: time(rows.first()), to_ns: time(rows.last()), rows: rows.len() };
         let plain = Encoder::new(self, &rows).finish(&stats);
         let mut data = vec![VERSION];
-        data.extend(zstd::bulk::compress(&plain, level)?);
+        data.extend(compress(&plain, level)?);
         Ok(FinishedLogs {
             slice_s: slice * (SLICE_NS / 1_000_000_000),
             from_us: stats.from_ns.div_euclid(1000),
