@@ -19,6 +19,7 @@ const T: i64 = 1_795_413_600;
 on_both!(
     small_blocks_become_dense,
     few_blocks_wait_for_the_end_of_their_slice,
+    what_fills_a_block_is_written_dense,
     a_merge_that_is_cut_off_loses_nothing,
     a_corrupt_block_is_set_aside,
     blocks_stay_below_their_bytes,
@@ -112,13 +113,34 @@ async fn few_blocks_wait_for_the_end_of_their_slice(place: &Place) {
     assert_eq!(merge_all(&*store, T + 3600 + 301).await, 1);
     assert_eq!(heads(&*store).await.len(), 1);
     // Many spans in few blocks do not.
-    let many = |n: u32| batch((0..5000).map(|trace| span(n * 5000 + trace, 1, T + 7200)).collect());
+    let many = |n: u32| batch((0..3000).map(|trace| span(n * 3000 + trace, 1, T + 7200)).collect());
     store.write(&many(0)).await.unwrap();
-    assert_eq!(merge_all(&*store, T + 7200).await, 0);
     store.write(&many(1)).await.unwrap();
+    assert_eq!(merge_all(&*store, T + 7200).await, 0);
+    store.write(&many(2)).await.unwrap();
     assert_eq!(merge_all(&*store, T + 7200).await, 1);
     let items: Vec<(u8, u32)> = heads(&*store).await[1..].iter().map(|head| (head.level, head.items)).collect();
-    assert_eq!(items, [(LEVEL_DENSE, 8192), (LEVEL_MERGED, 1808)]);
+    assert_eq!(items, [(LEVEL_DENSE, 8192), (LEVEL_MERGED, 808)]);
+}
+
+async fn what_fills_a_block_is_written_dense(place: &Place) {
+    let store = place.open().await;
+    // Each trace has two spans that come apart, in the wrong order.
+    let halves = |id: u8| (0..4500).rev().map(move |trace| span(trace, id, T + i64::from(id)));
+    store.write(&batch(halves(2).chain(halves(1)).collect())).await.unwrap();
+    let levels = |mut heads: Vec<BlockHead>| -> Vec<(u8, u32)> {
+        heads.sort_by_key(|head| std::cmp::Reverse(head.items));
+        heads.iter().map(|head| (head.level, head.items)).collect()
+    };
+    assert_eq!(levels(heads(&*store).await), [(LEVEL_DENSE, 8192), (LEVEL_WRITTEN, 808)]);
+    for trace in [0, 7, 4095, 4096, 4499] {
+        let expected = vec![span(trace, 1, T + 1), span(trace, 2, T + 2)];
+        assert_eq!(store.trace(expected[0].trace_id).await.unwrap(), expected);
+    }
+    // Only what is small is merged.
+    write(&*store, 10..20).await;
+    assert_eq!(merge_all(&*store, T + 3600 + 301).await, 1);
+    assert_eq!(levels(heads(&*store).await), [(LEVEL_DENSE, 8192), (LEVEL_DENSE, 908)]);
 }
 
 async fn a_merge_that_is_cut_off_loses_nothing(place: &Place) {

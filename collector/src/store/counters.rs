@@ -42,7 +42,7 @@ pub(super) fn decode(mut blob: &[u8], bounds: Arc<[f64]>) -> Totals {
 }
 
 /// Values of [`super::schema::value_columns`]; zero is null, which costs least.
-pub(super) fn columns(totals: &Totals) -> impl Iterator<Item = Value> {
+pub(super) fn columns(totals: &Totals) -> impl Iterator<Item = Value> + '_ {
     let [requests, request_messages, response_messages, sent, received, opened, closed] = whole(totals).map(count);
     let reals = [totals.duration.sum, totals.request_bytes, totals.response_bytes].map(real);
     let [duration_sum, request_bytes, response_bytes] = reals;
@@ -58,8 +58,8 @@ pub(super) fn columns(totals: &Totals) -> impl Iterator<Item = Value> {
         opened,
         closed,
     ];
-    let counts: Vec<u64> = totals.duration.counts.clone();
-    fixed.into_iter().chain((0..BUCKETS_MAX).map(move |b| count(counts.get(b).copied().unwrap_or(0))))
+    let counts = &totals.duration.counts;
+    fixed.into_iter().chain((0..BUCKETS_MAX).map(|b| count(counts.get(b).copied().unwrap_or(0))))
 }
 
 /// Reads the columns of [`columns`] from `first` on.

@@ -26,6 +26,8 @@ pub(crate) use wire::hash as hash_name;
 
 /// Spans of one block.
 pub const SPANS_MAX: usize = 8_192;
+/// A block with so many is not merged.
+pub const DENSE_ITEMS: u32 = SPANS_MAX as u32 / 2;
 /// Bytes that the spans of one block take in memory, unless one alone takes more.
 const SPAN_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Values of [`EncodedBlock::shard`].

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use super::StoreError;
 use super::batch::WriteBatch;
-use super::block::EncodedBlock;
+use super::block::{EncodedBlock, LEVEL_DENSE, LEVEL_WRITTEN};
 use super::database::{Database, Value};
 use super::schema::Dialect;
-use super::span_block::{Names, encode};
+use super::span::Span;
+use super::span_block::{DENSE_ITEMS, Names, encode};
 use super::tail::{PackedFacts, SpanWatch, pack_spans};
 use super::write::Writing;
 
@@ -44,9 +45,18 @@ pub(super) async fn encoded<D: Database>(
 
 fn encode_group(group: &[WriteBatch], repeated: &HashSet<usize>, watch: Option<&dyn SpanWatch>) -> std::io::Result<EncodedSpans> {
     let fresh = group.iter().enumerate().filter(|(place, _)| !repeated.contains(place));
-    let spans = fresh.flat_map(|(_, batch)| &batch.spans).flat_map(|(_, spans)| spans);
-    let facts = watch.map(|watch| pack_spans(spans.clone(), watch)).transpose()?.flatten();
-    Ok(EncodedSpans { blocks: encode(spans)?, facts })
+    let mut spans: Vec<&Span> = fresh.flat_map(|(_, batch)| &batch.spans).flat_map(|(_, spans)| spans).collect();
+    if spans.len() >= DENSE_ITEMS as usize {
+        // As a merge would leave them, since none comes behind.
+        spans.sort_unstable_by(|a, b| a.key().cmp(&b.key()));
+    }
+    let facts = watch.map(|watch| pack_spans(spans.iter().copied(), watch)).transpose()?.flatten();
+    Ok(EncodedSpans { blocks: encode(spans.into_iter())?, facts })
+}
+
+/// Under load a group fills blocks by itself: reading and writing those again would win nothing.
+pub(super) fn level(block: &EncodedBlock) -> u8 {
+    if block.items >= DENSE_ITEMS { LEVEL_DENSE } else { LEVEL_WRITTEN }
 }
 
 /// Keeps names at least as long as the slice of a block that has them.

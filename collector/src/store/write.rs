@@ -125,7 +125,7 @@ async fn attempt<D: Database>(
     series_dictionary::write::<D>(&mut *writing.transaction, &rows).await?;
     let blocks = fresh(group, repeated).flat_map(|batch| &batch.blocks).chain(&pushed.blocks).map(|write| &write.block);
     let blocks = blocks.chain(scraped.flat_map(|samples| &samples.blocks)).map(|block| (LEVEL_WRITTEN, block));
-    let blocks = blocks.chain(spans.blocks.iter().map(|(block, _)| (LEVEL_WRITTEN, block)));
+    let blocks = blocks.chain(spans.blocks.iter().map(|(block, _)| (span_write::level(block), block)));
     block_write::insert::<D>(&mut *writing.transaction, blocks).await?;
     for (block, names) in &spans.blocks {
         span_write::remember_names(&mut writing, names, block.slice().to_s()).await?;
@@ -325,19 +325,28 @@ impl<D: Database> Writing<'_, D> {
         Ok(())
     }
 
-    async fn rollups<'b>(&mut self, added: impl Iterator<Item = &'b (i64, Arc<Edge>, Totals)> + Clone) -> Result<(), StoreError> {
+    async fn rollups<'b>(&mut self, added: impl Iterator<Item = &'b (i64, Arc<Edge>, Totals)>) -> Result<(), StoreError> {
+        let mut steps: Vec<(i64, i64, &Totals)> = Vec::new();
+        for (t_s, edge, totals) in added {
+            steps.push((*t_s, self.edge_id(edge).await?, totals));
+        }
         for family in Family::ROLLUPS {
+            let step_s = family.step_s();
+            steps.iter_mut().for_each(|(t_s, _, _)| *t_s = floor(*t_s, step_s));
             // Ordered, so that two collectors that add to the same rows lock them in the same order.
-            let mut rows: BTreeMap<(i64, i64), Totals> = BTreeMap::new();
-            for (t_s, edge, totals) in added.clone() {
-                let edge_id = self.edge_id(edge).await?;
-                rows.entry((floor(*t_s, family.step_s()), edge_id)).or_default().add(totals);
-            }
+            steps.sort_by_key(|(t_s, edge_id, _)| (*t_s, *edge_id));
             let mut slices: BTreeMap<Slice, Vec<Value>> = BTreeMap::new();
-            for ((t_s, edge_id), totals) in &rows {
-                let values = slices.entry(family.slice_at(*t_s)).or_default();
-                values.extend([(*t_s).into(), (*edge_id).into()]);
-                values.extend(counters::columns(totals));
+            for same in steps.chunk_by(|(t_s, edge_id, _), (other_s, other_id, _)| (t_s, edge_id) == (other_s, other_id)) {
+                let (t_s, edge_id, totals) = same[0];
+                let values = slices.entry(family.slice_at(t_s)).or_default();
+                values.extend([t_s.into(), edge_id.into()]);
+                if same.len() == 1 {
+                    values.extend(counters::columns(totals));
+                } else {
+                    let mut sum = totals.clone();
+                    same[1..].iter().for_each(|(_, _, totals)| sum.add(totals));
+                    values.extend(counters::columns(&sum));
+                }
             }
             for (slice, values) in slices {
                 self.add_to_slice(slice, values).await?;

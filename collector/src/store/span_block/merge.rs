@@ -3,7 +3,7 @@
 use super::super::block::{Compact, CorruptBlock, EncodedBlock, StoredBlock};
 use super::super::schema::Family;
 use super::super::span::Span;
-use super::{SPANS_MAX, decode, encode};
+use super::{DENSE_ITEMS, SPANS_MAX, decode, encode};
 
 /// How blocks of spans are merged.
 #[derive(Clone, Copy, Debug, Default)]
@@ -15,7 +15,7 @@ impl Compact for SpanCompact {
     }
 
     fn dense_items(&self) -> u32 {
-        SPANS_MAX as u32 / 2
+        DENSE_ITEMS
     }
 
     fn merge_items(&self) -> u64 {
