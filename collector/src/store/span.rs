@@ -128,6 +128,34 @@ pub struct Span {
 }
 
 impl Span {
+    /// One of which nothing else is known yet. Unlike the default it makes no resource and no scope to throw them away.
+    #[must_use]
+    pub fn of(resource: Arc<Resource>, scope: Arc<Scope>) -> Self {
+        Self {
+            trace_id: [0; 16],
+            id: [0; 8],
+            parent_id: None,
+            kind: SpanKind::default(),
+            shared: false,
+            debug: false,
+            resource,
+            scope,
+            name: String::new(),
+            start_ns: 0,
+            duration_ns: 0,
+            is_error: false,
+            is_ok: false,
+            status_message: String::new(),
+            trace_state: String::new(),
+            flags: 0,
+            local: Endpoint::default(),
+            remote: None,
+            attributes: Attributes::new(),
+            events: Vec::new(),
+            links: Vec::new(),
+        }
+    }
+
     /// Name of the service that the span belongs to.
     #[must_use]
     pub fn service(&self) -> &Arc<str> {

@@ -14,6 +14,8 @@ use crate::store::{AttributeValue, Attributes};
 pub struct Reading<'i> {
     pub interner: &'i mut Interner,
     pub cut: u64,
+    /// Attributes of the last span: the next one mostly has as many.
+    pub usual: usize,
 }
 
 /// Why an item could not be read: the request is no message, or this item alone will not do.

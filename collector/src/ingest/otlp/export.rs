@@ -45,7 +45,7 @@ pub fn decode<R: ReadItem>(
     interner: &mut Interner,
     items_max: usize,
 ) -> Result<Judged<R::Item>, WireError> {
-    let mut export = Export { reading: Reading { interner, cut: 0 }, items, judged: Judged::up_to(items_max) };
+    let mut export = Export { reading: Reading { interner, cut: 0, usual: 0 }, items, judged: Judged::up_to(items_max) };
     let mut fields = Fields::new(request);
     while let Some((number, field)) = fields.next_field()? {
         if number == 1 {
@@ -175,7 +175,7 @@ impl Reading<'_> {
         match attributes.len() {
             ENTRIES_MAX => return Err(Fault::Item("too_large")),
             // Growing step by step would copy them four times.
-            0 => attributes.reserve(8),
+            0 if attributes.capacity() == 0 => attributes.reserve(8),
             _ => {}
         }
         self.attribute(message, attributes)

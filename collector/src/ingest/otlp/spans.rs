@@ -3,6 +3,8 @@
 //! The generated types would be read first and converted then: every text, id and attribute twice in memory. Here the
 //! wire format is read once, straight into spans, and texts that come again and again are shared.
 
+use std::sync::Arc;
+
 use super::attributes::{Fault, Reading};
 use super::export::{self, Origin, ReadItem};
 use crate::ingest::door::{ENTRIES_MAX, ITEM_BYTES_MAX, Judged, NAME_BYTES_MAX, Times, VALUE_BYTES_MAX};
@@ -39,7 +41,8 @@ impl Reading<'_> {
         if message.len() > ITEM_BYTES_MAX {
             return Err(Fault::Item("too_large"));
         }
-        let mut span = Span { resource: origin.resource.clone(), scope: origin.scope.clone(), ..Span::default() };
+        let mut span = Span::of(Arc::clone(origin.resource), Arc::clone(origin.scope));
+        span.attributes.reserve_exact(self.usual);
         let (mut trace_id, mut id, mut parent): (&[u8], &[u8], &[u8]) = (&[], &[], &[]);
         let (mut start, mut end) = (0, 0);
         let mut fields = Fields::new(message);
@@ -61,6 +64,7 @@ impl Reading<'_> {
                 _ => {}
             }
         }
+        self.usual = span.attributes.len();
         identify(&mut span, trace_id, id, parent)?;
         time(&mut span, start, end, times)?;
         Ok(span)

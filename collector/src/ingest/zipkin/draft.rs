@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::ingest::door::{ENTRIES_MAX, NAME_BYTES_MAX, Reason, Times, VALUE_BYTES_MAX, cut};
 use crate::ingest::intern::Interner;
-use crate::store::{AttributeValue, Endpoint, Resource, Span, SpanEvent, SpanKind};
+use crate::store::{AttributeValue, Endpoint, Resource, Scope, Span, SpanEvent, SpanKind};
 
 /// Resources of one request that are looked through for one that is known; a sender has one or two services.
 const RESOURCES_MAX: usize = 16;
@@ -41,13 +41,15 @@ pub struct Judge<'i> {
     /// Spans of the request, at most.
     pub items_max: usize,
     resources: Vec<Arc<Resource>>,
+    /// Zipkin knows none: all spans share the empty one.
+    scope: Arc<Scope>,
     /// Texts that were too long.
     pub cut: u64,
 }
 
 impl<'i> Judge<'i> {
     pub fn new(interner: &'i mut Interner, times: Times, items_max: usize) -> Self {
-        Self { interner, times, items_max, resources: Vec::new(), cut: 0 }
+        Self { interner, times, items_max, resources: Vec::new(), scope: Arc::default(), cut: 0 }
     }
 
     /// # Errors
@@ -65,6 +67,7 @@ impl<'i> Judge<'i> {
             return Err("bad_duration");
         }
         let local = self.endpoint(draft.local);
+        let resource = self.resource(&local.service);
         let mut span = Span {
             trace_id,
             id,
@@ -73,13 +76,12 @@ impl<'i> Judge<'i> {
             kind: draft.kind?,
             shared: draft.shared,
             debug: draft.debug,
-            resource: self.resource(&local.service),
             name: self.cut(draft.name, NAME_BYTES_MAX).to_owned(),
             start_ns,
             duration_ns: draft.duration_us.checked_mul(1000).ok_or("bad_duration")?,
             local,
             remote: draft.remote.map(|remote| self.endpoint(remote)).filter(|remote| *remote != Endpoint::default()),
-            ..Span::default()
+            ..Span::of(resource, Arc::clone(&self.scope))
         };
         self.tags(&mut span, tags)?;
         self.annotations(&mut span, annotations)?;

@@ -30,7 +30,8 @@ impl<K: Borrow<[u8]> + Eq + Hash + Clone> Dictionary<K> {
     /// Adds a row; its id, and whether it is new.
     pub fn push(&mut self, bytes: &[u8], own: impl FnOnce() -> K) -> (u32, bool) {
         if let Some((last, id)) = &self.last
-            && last.borrow() == bytes
+            // Texts that come again and again are shared: one look at the address saves one at what is there.
+            && (std::ptr::eq(last.borrow(), bytes) || last.borrow() == bytes)
         {
             let id = *id;
             put(&mut self.codes, self.ids.len() as u64 - u64::from(id));
