@@ -53,6 +53,9 @@ async fn all(folder: &std::path::Path) -> Result<()> {
     if is_wanted("paced") {
         report.paced = Some(doors::paced(&binary, folder).await.context("the paced load")?);
     }
+    if is_wanted("overloaded") {
+        report.overloaded = Some(doors::overloaded(&binary, folder).await.context("the overload")?);
+    }
     if is_wanted("scraping") {
         report.scraping = scraping::compare(&binary, folder).await.context("scraping")?;
     }

@@ -13,7 +13,7 @@ use tonic::Request;
 use super::access_logs;
 use super::client::{Answer, Sender, channel};
 use super::raw_codec::Raw;
-use super::report::{DoorRow, PacedRow};
+use super::report::{DoorRow, OverRow, PacedRow};
 use super::server::{Counted, GRPC, OTLP_HTTP, Server, ZIPKIN};
 use super::spans::{Encoding, templates};
 use super::template::Template;
@@ -53,6 +53,10 @@ pub const DOORS: &[Door] = &[
 
 /// Bodies that are under way at the same time.
 const CONCURRENCY: usize = 16;
+/// Bodies under way when there are more than a door has places for.
+const CONCURRENCY_OVER: usize = 256;
+/// Spans that are sent then.
+const ITEMS_OVER: u64 = 300_000;
 /// Streams of access logs, one for each proxy.
 const STREAMS: usize = 64;
 /// How long a busy door is left alone.
@@ -103,7 +107,9 @@ pub async fn measure(binary: &Path, folder: &Path, door: &Door) -> Result<DoorRo
     let started = Instant::now();
     let sent = match door.kind {
         Kind::Als => stream_logs(door.items, base_us).await?,
-        kind => load(sender(kind).await?, &templates, door.items, base_us, None).await?,
+        kind => {
+            load(sender(kind).await?, &templates, &Load { items: door.items, senders: CONCURRENCY, per_s: None }, base_us).await?
+        }
     };
     let wall = started.elapsed();
     let counted = until_counted(&server, signal, &sent).await?;
@@ -147,8 +153,8 @@ pub async fn paced(binary: &Path, folder: &Path) -> Result<PacedRow> {
     let templates = Arc::new(bodies(kind, base_us));
     let before = server.running().cpu()?;
     let started = Instant::now();
-    let items = PACED_PER_S * PACED.as_secs();
-    let sent = load(sender(kind).await?, &templates, items, base_us, Some(PACED_PER_S)).await?;
+    let load_of = Load { items: PACED_PER_S * PACED.as_secs(), senders: CONCURRENCY, per_s: Some(PACED_PER_S) };
+    let sent = load(sender(kind).await?, &templates, &load_of, base_us).await?;
     let wall = started.elapsed();
     let counted = until_counted(&server, "spans", &sent).await?;
     let row = PacedRow {
@@ -163,12 +169,49 @@ pub async fn paced(binary: &Path, folder: &Path) -> Result<PacedRow> {
     Ok(row)
 }
 
-/// Sends until so many items are acknowledged; `per_s` items a second, or as many as are taken.
-async fn load(sender: Sender, templates: &Arc<Vec<Template>>, items: u64, base_us: u64, per_s: Option<u64>) -> Result<Sent> {
-    let first = templates.first().context("no bodies")?.items;
-    let (bodies, next, started) = (items / first, Arc::new(AtomicU64::new(0)), Instant::now());
+/// More requests at once than the door has places for: the others are told to try again, and none is lost.
+pub async fn overloaded(binary: &Path, folder: &Path) -> Result<OverRow> {
+    println!("  {CONCURRENCY_OVER} requests at once …");
+    let kind = Kind::OtlpGrpc { batch: 512 };
+    let server = Server::start(binary, folder.join("overloaded"), &[]).await?;
+    let base_us = now_us() - 2_000_000;
+    let templates = Arc::new(bodies(kind, base_us));
+    let load_of = Load { items: ITEMS_OVER, senders: CONCURRENCY_OVER, per_s: None };
+    let sent = load(sender(kind).await?, &templates, &load_of, base_us).await?;
+    let started = Instant::now();
+    // A request that finds no place is not read: it counts as one item, whatever it has.
+    loop {
+        let counted = server.counted("spans").await?;
+        if counted.stored == sent.acknowledged && counted.received == counted.stored + counted.refused {
+            break;
+        }
+        ensure!(started.elapsed() < COUNTED, "{} acknowledged, and the collector counts {counted:?}", sent.acknowledged);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let row = OverRow {
+        door: "otlp-grpc".to_owned(),
+        requests_at_once: CONCURRENCY_OVER,
+        acknowledged: sent.acknowledged,
+        busy_answers: sent.busy_answers,
+        peak_mib: server.running().peak_mib()?,
+    };
+    server.settle(binary).await?;
+    Ok(row)
+}
+
+/// What is sent: so many items, by so many senders; `per_s` items a second, or as many as are taken.
+struct Load {
+    items: u64,
+    senders: usize,
+    per_s: Option<u64>,
+}
+
+/// Sends until all is acknowledged.
+async fn load(sender: Sender, templates: &Arc<Vec<Template>>, load: &Load, base_us: u64) -> Result<Sent> {
+    let (first, per_s) = (templates.first().context("no bodies")?.items, load.per_s);
+    let (bodies, next, started) = (load.items / first, Arc::new(AtomicU64::new(0)), Instant::now());
     let mut tasks = Vec::new();
-    for _ in 0..CONCURRENCY {
+    for _ in 0..load.senders {
         let (sender, templates, next) = (sender.clone(), Arc::clone(templates), Arc::clone(&next));
         tasks.push(tokio::spawn(async move {
             let mut sent = Sent::default();

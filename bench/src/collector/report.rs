@@ -9,6 +9,7 @@ use serde::Serialize;
 pub struct Report {
     pub doors: Vec<DoorRow>,
     pub paced: Option<PacedRow>,
+    pub overloaded: Option<OverRow>,
     pub scraping: Vec<ScrapeRow>,
 }
 
@@ -46,6 +47,17 @@ pub struct PacedRow {
     pub peak_mib: f64,
 }
 
+/// More at once than a door takes.
+#[derive(Serialize)]
+pub struct OverRow {
+    pub door: String,
+    pub requests_at_once: usize,
+    pub acknowledged: u64,
+    /// Answers that say "try again".
+    pub busy_answers: u64,
+    pub peak_mib: f64,
+}
+
 #[derive(Clone, Serialize)]
 pub struct ScrapeRow {
     pub name: String,
@@ -78,6 +90,12 @@ impl Report {
             println!(
                 "\n  {:.0} spans/s over {}: {:.0} % of a core, acknowledged after {:.1} ms (p99 {:.1} ms), {:.0} MiB at most",
                 row.spans_per_s, row.door, row.cpu_percent, row.ack_p50_ms, row.ack_p99_ms, row.peak_mib
+            );
+        }
+        if let Some(row) = &self.overloaded {
+            println!(
+                "\n  {} requests at once over {}: {} spans stored, all of them; {} times busy, {:.0} MiB at most",
+                row.requests_at_once, row.door, row.acknowledged, row.busy_answers, row.peak_mib
             );
         }
         self.print_scraping();
@@ -140,6 +158,9 @@ impl Report {
 
     fn missed(&self) -> Vec<String> {
         let mut missed = Vec::new();
+        if self.overloaded.as_ref().is_some_and(|row| row.busy_answers == 0) {
+            missed.push("overloaded: nobody was told to try again".to_owned());
+        }
         let mut most = |what: String, value: f64, limit: f64| {
             if value > limit {
                 missed.push(format!("{what}: {value:.2}, at most {limit} ({:.2} times)", value / limit));
