@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,9 +14,9 @@ use sidelight_collector::store::admin::{Admin, AdminError, CheckReport};
 use sidelight_collector::store::log::{LEVEL_QUICK, LogBlockBuilder, LogRecord};
 use sidelight_collector::store::revisions::{Change, Expect, NewRevision, RevisionStore};
 use sidelight_collector::store::{
-    BlockWrite, Counts, Delivery, Edge, EdgeLabels, EncodedBlock, ExportQueue, Family, Histogram, Judged, LeaseChanges, Order,
-    PgStore, Resource, Retention, ScrapeBatch, Span, SpanWatch, SqliteStore, Store, Totals, Verdict, Window, WriteBatch,
-    encode_verdicts,
+    Advance, Advanced, BlockWrite, Counts, Delivery, Edge, EdgeLabels, EncodedBlock, Exemplar, ExemplarWrite, ExportQueue,
+    Family, Histogram, Judged, LeaseChanges, Metadata, MetadataWrite, Order, PgStore, PushedTarget, Resource, Retention,
+    ScrapeBatch, Span, SpanWatch, SqliteStore, StateKey, Store, Totals, Verdict, Window, WriteBatch, encode_verdicts,
 };
 use sidelight_collector::store::{sample, span_block};
 use support::place::Place;
@@ -150,18 +151,21 @@ async fn fill_dictionary(place: &Place) {
 }
 
 /// All tables but those of slices. Whoever adds one fills it in [`fill`], so that it is copied here.
-const TABLES: [&str; 20] = [
+const TABLES: [&str; 23] = [
     "collector",
     "config_revision",
     "delivery",
     "dropped",
     "edge",
+    "exemplar",
     "export_queue",
     "ingest_count",
     "label_pair",
     "layout",
+    "metric_metadata",
     "metric_series",
     "operation",
+    "pushed_state",
     "series",
     "service",
     "slice",
@@ -187,6 +191,7 @@ async fn fill(place: &Place) {
     let delivery = Some(Delivery { id: [9; 16] });
     store.write(&WriteBatch { blocks, counts, delivery, ..WriteBatch::default() }).await.unwrap();
     fill_the_rest(&*store, &*queue).await;
+    fill_pushed(&*store).await;
     store.close().await;
     fill_dictionary(place).await;
     let key = ObjectKey { kind: "VirtualService".into(), namespace: "bookinfo".into(), name: "reviews".into() };
@@ -211,6 +216,43 @@ async fn fill_the_rest(store: &dyn Store, queue: &dyn ExportQueue) {
     let claimed = vec![("one".into(), "{}".to_owned())];
     let mut claim = |_: &_| LeaseChanges { claimed: claimed.clone(), ..LeaseChanges::default() };
     store.lease_round("nami", Duration::from_secs(10), &mut claim).await.unwrap();
+}
+
+struct Remember;
+
+impl Advance for Remember {
+    fn advance(&self, _known: &HashMap<StateKey, Vec<u8>>, _held: usize) -> Advanced {
+        Advanced { states: vec![([3; 16], vec![1, 2, 3])], ..Advanced::default() }
+    }
+}
+
+/// What is remembered of a counter that is pushed, what is said of a metric, and an exemplar.
+async fn fill_pushed(store: &dyn Store) {
+    let pushed = PushedTarget {
+        target: "push:a#1".into(),
+        namespace: "shop".into(),
+        // What it may add lies within the hour before, in slices that are there.
+        oldest_ms: (T + 3_600) * 1000,
+        newest_ms: (T + 3_600) * 1000,
+        keys: vec![[3; 16]],
+        advance: Arc::new(Remember),
+        door: "test",
+        signal: "edge_samples",
+        items: 0,
+    };
+    let index = store.series_index().await.unwrap();
+    let series = index.resolve(1, &[("__name__", "up")]).unwrap();
+    let exemplar = Exemplar { series, t_ms: T * 1000, value: 1.5, labels: "{\"trace_id\":\"ä\"}".to_owned() };
+    let mut counts = Counts::default();
+    counts.add("test", "exemplars", "received", 1);
+    let batch = WriteBatch {
+        pushed: vec![pushed],
+        exemplars: vec![ExemplarWrite { door: "test", exemplars: vec![exemplar] }],
+        metadata: vec![MetadataWrite { door: "test", told: [Metadata::new("up", "gauge", "Is it?", "")].into() }],
+        counts,
+        ..WriteBatch::default()
+    };
+    store.write(&batch).await.unwrap();
 }
 
 fn revision(key: &ObjectKey, yaml: &str) -> NewRevision {
