@@ -4,6 +4,7 @@
 //! done in `web`.
 
 pub mod graph;
+pub mod jaeger;
 pub mod latency;
 pub mod logs;
 pub mod params;

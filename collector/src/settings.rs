@@ -11,7 +11,7 @@ use crate::ingest::door::DoorSettings;
 use crate::ingest::scrape;
 use crate::ingest::scrape::config::{ScrapeConfigError, is_url};
 use crate::pipeline::tail_sampling::{self, RulesError};
-use crate::store::{CONNECTIONS_DEFAULT, CONNECTIONS_MAX, CONNECTIONS_MIN, Family, Retention};
+use crate::store::{ArchiveLimits, CONNECTIONS_DEFAULT, CONNECTIONS_MAX, CONNECTIONS_MIN, Family, Retention};
 use crate::web::auth::Token;
 pub use rules::RuleSettings;
 
@@ -33,6 +33,12 @@ pub struct Settings {
     pub otlp_grpc: Option<SocketAddr>,
     /// OTLP over HTTP; closed without it.
     pub otlp_http: Option<SocketAddr>,
+    /// Jaeger's query API on a port of its own, JSON and gRPC alike; closed without it.
+    pub jaeger_query: Option<SocketAddr>,
+    /// The same on the port where Jaeger has gRPC; closed without it.
+    pub jaeger_grpc: Option<SocketAddr>,
+    /// How many traces are kept beyond the retention.
+    pub archive: ArchiveLimits,
     /// Limits and guards of the doors.
     pub doors: DoorSettings,
     pub database: Database,
@@ -145,6 +151,9 @@ impl Settings {
             xds: local(15010),
             otlp_grpc: None,
             otlp_http: None,
+            jaeger_query: None,
+            jaeger_grpc: None,
+            archive: ArchiveLimits::default(),
             doors: DoorSettings::default(),
             database,
             database_pool: CONNECTIONS_DEFAULT,
@@ -202,6 +211,8 @@ impl Settings {
         doors.extend(self.otlp_grpc.map(|address| ("OTLP over gRPC", address)));
         doors.extend(self.otlp_http.map(|address| ("OTLP over HTTP", address)));
         doors.extend(self.prometheus_api.map(|address| ("the API of Prometheus", address)));
+        doors.extend(self.jaeger_query.map(|address| ("Jaeger's query API", address)));
+        doors.extend(self.jaeger_grpc.map(|address| ("Jaeger's query API over gRPC", address)));
         for (index, (name, address)) in doors.iter().enumerate() {
             for (other, taken) in &doors[..index] {
                 if address == taken && address.port() != 0 {

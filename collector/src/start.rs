@@ -4,6 +4,7 @@ mod doors;
 mod export;
 mod forgetting;
 mod forwarding;
+mod jaeger;
 mod merging;
 mod own;
 mod rules;
@@ -23,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use self::doors::{Doors, OtlpListeners};
+use self::jaeger::JaegerListeners;
 use self::rules::RuleParts;
 use self::stores::Stores;
 use crate::clock::now_ms;
@@ -40,8 +42,9 @@ use crate::rules::RuleMistakes;
 use crate::settings::{AuthSettings, Settings, SettingsMistakes};
 use crate::store::{Family, Store, StoreError, compacts};
 use crate::web::auth::{Auth, TokenError};
+use crate::web::jaeger::Jaeger;
 use crate::web::prometheus::{Prometheus, PrometheusParts};
-use crate::web::{HostPolicy, StatusFacts, WebParts};
+use crate::web::{HostPolicy, StatusFacts, Turns, WebParts};
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -86,6 +89,8 @@ pub struct Addresses {
     pub otlp_grpc: Option<SocketAddr>,
     pub otlp_http: Option<SocketAddr>,
     pub prometheus_api: Option<SocketAddr>,
+    pub jaeger_query: Option<SocketAddr>,
+    pub jaeger_grpc: Option<SocketAddr>,
 }
 
 /// A running collector. When it is dropped without [`Self::shutdown`], it ends with the runtime, as if it were killed.
@@ -124,6 +129,7 @@ struct Listeners {
     xds: TcpListener,
     otlp: OtlpListeners,
     prometheus: Option<TcpListener>,
+    jaeger: JaegerListeners,
 }
 
 impl Collector {
@@ -208,6 +214,9 @@ impl Collector {
             evaluation_interval: settings.rules.interval,
             keeps: settings.retention.of(Family::SampleBlock),
         });
+        let turns = Turns::default();
+        let zipkin_reads = crate::web::zipkin::routes(Arc::clone(&store), turns.clone());
+        let jaeger = Jaeger::new(Arc::clone(&store), settings.archive, turns);
         let parts = WebParts {
             store: Arc::clone(&store),
             revisions,
@@ -217,10 +226,11 @@ impl Collector {
                 scrape_interval_s: settings.scrape_interval.as_secs_f64(),
                 retention_s: settings.retention.hours.as_secs(),
             },
-            api: api(&control, &store, &intake, &zipkin, &metrics)
+            api: api(&control, &store, &intake, zipkin.writes().merge(zipkin_reads.clone()), &metrics)
                 .merge(own.stats())
                 .merge(crate::ingest::scrape::report::router(page))
                 .merge(doors.remote_write(&store).routes())
+                .merge(jaeger.below())
                 .merge(crate::web::federate::routes(Arc::clone(&store)))
                 .merge(prometheus.routes()),
             open: Router::new(),
@@ -229,7 +239,7 @@ impl Collector {
             exporters: exports.reports,
             metrics: Arc::clone(&metrics),
         };
-        let spans = crate::web::door(zipkin.writes().merge(zipkin.health()), zipkin.reads(), Arc::clone(&auth), hosts(&settings));
+        let spans = crate::web::door(zipkin.writes().merge(zipkin.health()), zipkin_reads, Arc::clone(&auth), hosts(&settings));
         crate::web::warn_if_exposed(addresses.dashboard, auth.mode());
         let intake = tokio::spawn(intake.run(stop.intake.clone()));
         let mut tasks = doors.serve(listeners.otlp, &store, &handle, &own, &stop.doors);
@@ -252,6 +262,7 @@ impl Collector {
             tokio::spawn(scraped.run(Arc::clone(&store), Arc::clone(&collector_id), stop.doors.clone())),
             tokio::spawn(forgetting::run(Arc::clone(&store), settings.retention, Arc::clone(&metrics), stop.doors.clone())),
         ]);
+        tasks.extend(listeners.jaeger.serve(&jaeger, &auth, &hosts(&settings), &own, &stop.doors));
         tasks.extend(forwarding);
         tasks.extend(judging.map(|judge| tokio::spawn(judge.run(stop.doors.clone()))));
         info!(?addresses, "ready");
@@ -324,6 +335,7 @@ impl Listeners {
             Some(address) => Some(bind("the API of Prometheus", address).await?).unzip(),
             None => (None, None),
         };
+        let (jaeger, [jaeger_query, jaeger_grpc]) = JaegerListeners::bind(settings).await?;
         let addresses = Addresses {
             dashboard: dashboard_address,
             zipkin: zipkin_address,
@@ -331,8 +343,10 @@ impl Listeners {
             otlp_grpc,
             otlp_http,
             prometheus_api,
+            jaeger_query,
+            jaeger_grpc,
         };
-        Ok((Self { dashboard, zipkin, xds, otlp, prometheus }, addresses))
+        Ok((Self { dashboard, zipkin, xds, otlp, prometheus, jaeger }, addresses))
     }
 }
 
@@ -378,22 +392,11 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 }
 
 /// Routes of the other rooms on the dashboard's port.
-fn api(
-    control: &ControlPlane,
-    store: &Arc<dyn Store>,
-    intake: &Intake,
-    zipkin: &ZipkinDoor,
-    metrics: &Arc<OwnMetrics>,
-) -> Router {
+fn api(control: &ControlPlane, store: &Arc<dyn Store>, intake: &Intake, zipkin: Router, metrics: &Arc<OwnMetrics>) -> Router {
     let metrics = Arc::clone(metrics);
     let own = move || {
         let text = metrics.encode();
         async move { ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text) }
     };
-    control
-        .router()
-        .merge(report::router(Arc::clone(store), intake.clone()))
-        .merge(zipkin.writes())
-        .merge(zipkin.reads())
-        .route("/metrics", get(own))
+    control.router().merge(report::router(Arc::clone(store), intake.clone())).merge(zipkin).route("/metrics", get(own))
 }

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 
 pub mod admin;
 mod adopt;
+mod archive;
 mod batch;
 mod block;
 mod block_compact;
@@ -24,6 +25,7 @@ pub mod exemplar;
 mod export_queue;
 mod forget_edges;
 mod leases;
+mod links;
 pub mod log;
 mod log_search;
 mod metadata;
@@ -52,6 +54,7 @@ mod tail;
 mod totals;
 mod write;
 
+pub use archive::{ArchiveLimits, Archived};
 pub use batch::{BlockWrite, Counts, Delivery, Edge, SampleWrite, ScrapeBatch, StoredTarget, WriteBatch, WriteReport};
 pub use block::{
     BlockHead, Compact, CorruptBlock, EncodedBlock, LEVEL_CORRUPT, LEVEL_DENSE, LEVEL_MERGED, LEVEL_SIFTED, LEVEL_WRITTEN,
@@ -63,6 +66,7 @@ pub use edge::{EdgeFilter, EdgeLabels, in_namespaces};
 pub use exemplar::{Exemplar, ExemplarQuery, ExemplarWrite, SeriesExemplars};
 pub use export_queue::{Claim, ExportQueue, QueueState, QueuedBlock};
 pub use leases::{Decide, LeaseChanges, LeaseView, LeasedTarget};
+pub use links::{LINK_STEP_S, LinkStep, ServiceLink};
 pub use log_search::{LOG_LINES_MAX, LogCompact};
 pub use metadata::{HELP_BYTES_MAX, METADATA_MAX, Metadata, MetadataWrite};
 pub use postgres::{CONNECTIONS_DEFAULT, CONNECTIONS_MAX, CONNECTIONS_MIN, PgStore};
@@ -74,7 +78,9 @@ pub use sample::matcher::Matcher;
 pub use sample::read::SampleQuery;
 pub use sample::{Labels, Sample, SeriesSamples};
 pub use schema::{BUCKETS_MAX, Family, Slice};
-pub use span::{AttributeValue, Attributes, Endpoint, Resource, Scope, Span, SpanEvent, SpanKind, SpanLink, TraceQuery};
+pub use span::{
+    AttributeValue, Attributes, Endpoint, Operation, Resource, Scope, Span, SpanEvent, SpanKind, SpanLink, TraceQuery,
+};
 pub use span_read::TRACE_SPANS_MAX;
 pub use span_search::FoundTraces;
 pub use sqlite::SqliteStore;
@@ -164,7 +170,19 @@ pub trait Store: Send + Sync + 'static {
     /// Names of a service's spans, sorted.
     async fn span_names(&self, service: &str) -> Result<Vec<String>, StoreError>;
 
-    /// All spans of a trace by their start; empty when it is not known.
+    /// Operations of a service by their names, each once per kind of its spans.
+    async fn operations(&self, service: &str) -> Result<Vec<Operation>, StoreError>;
+
+    /// Services at the other end of a service's spans, as those name them, sorted.
+    async fn remote_services(&self, service: &str) -> Result<Vec<String>, StoreError>;
+
+    /// Calls between services in the steps that touch the window, by their names.
+    async fn service_links(&self, window: Window) -> Result<Vec<ServiceLink>, StoreError>;
+
+    /// Keeps a trace, with the spans that it has now, beyond the retention.
+    async fn archive(&self, trace_id: [u8; 16], limits: ArchiveLimits, now_ms: i64) -> Result<Archived, StoreError>;
+
+    /// All spans of a trace by their start, archived or not; empty when it is not known.
     async fn trace(&self, trace_id: [u8; 16]) -> Result<Vec<Span>, StoreError>;
 
     /// Traces with a span that matches, newest first.
@@ -320,6 +338,22 @@ impl<D: database::Database> Store for D {
 
     async fn span_names(&self, service: &str) -> Result<Vec<String>, StoreError> {
         span_read::span_names(self, service).await
+    }
+
+    async fn operations(&self, service: &str) -> Result<Vec<Operation>, StoreError> {
+        span_read::operations(self, service).await
+    }
+
+    async fn remote_services(&self, service: &str) -> Result<Vec<String>, StoreError> {
+        span_read::remote_services(self, service).await
+    }
+
+    async fn service_links(&self, window: Window) -> Result<Vec<ServiceLink>, StoreError> {
+        links::read(self, window).await
+    }
+
+    async fn archive(&self, trace_id: [u8; 16], limits: ArchiveLimits, now_ms: i64) -> Result<Archived, StoreError> {
+        archive::archive(self, trace_id, limits, now_ms).await
     }
 
     async fn trace(&self, trace_id: [u8; 16]) -> Result<Vec<Span>, StoreError> {

@@ -9,6 +9,7 @@ pub mod federate;
 mod graph;
 mod guard;
 mod health;
+pub mod jaeger;
 mod layers;
 mod logs;
 mod mesh;
@@ -18,6 +19,8 @@ pub mod prometheus;
 pub mod serve;
 mod timeline;
 mod traces;
+mod turns;
+pub mod zipkin;
 
 #[cfg(test)]
 mod tests;
@@ -36,6 +39,7 @@ pub use self::layers::OWN_TRACES;
 pub use self::mesh::MeshSource;
 pub use self::parts::{StatusFacts, WebParts};
 pub use self::serve::{Transport, serve, serve_over};
+pub use self::turns::Turns;
 
 /// Bytes of a request's body, unless a route says otherwise.
 pub const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;

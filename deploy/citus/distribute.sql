@@ -31,6 +31,8 @@ SELECT create_distributed_table('trace_facts', 'facts_id', colocate_with => 'non
 SELECT create_distributed_table('metric_series', 'series_id', colocate_with => 'none');
 SELECT create_distributed_table('exemplar', 'series_id', colocate_with => 'metric_series');
 SELECT create_distributed_table('label_pair', 'label_pair_id', colocate_with => 'none');
+SELECT create_distributed_table('service_link', 'parent', colocate_with => 'none');
+SELECT create_distributed_table('archived_trace', 'trace_id', colocate_with => 'none');
 
 SELECT create_reference_table('metric_metadata');
 SELECT create_reference_table('layout');
@@ -38,6 +40,7 @@ SELECT create_reference_table('edge');
 SELECT create_reference_table('target');
 SELECT create_reference_table('service');
 SELECT create_reference_table('operation');
+SELECT create_reference_table('remote_service');
 SELECT create_reference_table('store_info');
 SELECT create_reference_table('store_sequence');
 SELECT create_reference_table('slice');

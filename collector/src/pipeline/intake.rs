@@ -88,13 +88,17 @@ impl Intake {
     }
 
     async fn store_spans(&self, request: SpanRequest) -> Result<WriteReport, WriteError> {
-        let SpanRequest { door, spans, counts, delivery } = request;
+        let SpanRequest { door, spans, mut counts, delivery } = request;
         let items = spans.len() as u64;
         let delivery = Some(delivery).filter(|_| items > 0);
         let mut planned = self.edges.as_ref().map(|edges| edges.plan(&spans)).unwrap_or_default();
         let spans = if items == 0 { Vec::new() } else { vec![(door, spans)] };
-        let added = std::mem::take(&mut planned.added);
-        let batch = WriteBatch { spans, counts, added, delivery, ..WriteBatch::default() };
+        let (added, links) = (std::mem::take(&mut planned.added), std::mem::take(&mut planned.links));
+        for (reason, lost) in [("edge_limit", planned.without_edge), ("link_limit", planned.without_link)] {
+            counts.add(door, "edges", "received", lost);
+            counts.refuse(door, "edges", reason, lost);
+        }
+        let batch = WriteBatch { spans, counts, added, links, delivery, ..WriteBatch::default() };
         let result = self.deliver(door, SPANS, items, batch).await;
         if !result.as_ref().is_ok_and(|report| !report.is_repeated) {
             self.undo(planned);
@@ -112,11 +116,11 @@ impl Intake {
     async fn expire_edges(&self, everything: bool) {
         let Some(edges) = &self.edges else { return };
         let mut planned = edges.expire(everything);
-        let added = std::mem::take(&mut planned.added);
-        if added.is_empty() {
+        let (added, links) = (std::mem::take(&mut planned.added), std::mem::take(&mut planned.links));
+        if added.is_empty() && links.is_empty() {
             return;
         }
-        let written = self.writer.deliver(WriteBatch { added, ..WriteBatch::default() }).await;
+        let written = self.writer.deliver(WriteBatch { added, links, ..WriteBatch::default() }).await;
         if written.is_err() {
             edges.undo(planned);
         }

@@ -6,6 +6,7 @@
 mod done;
 mod half;
 mod labels;
+mod links;
 mod side;
 mod tags;
 
@@ -19,11 +20,12 @@ use parking_lot::Mutex;
 
 use self::done::Done;
 use self::half::{Half, Key};
+use self::links::{Links, Pairs};
 use self::side::{Side, Sides};
 use super::edge_rows::ISTIO_BOUNDS;
 use crate::ingest::intern::Interner;
 use crate::ingest::scrape::EDGES_MAX;
-use crate::store::{Edge, Histogram, Span, Totals};
+use crate::store::{Edge, Histogram, LinkStep, Span, Totals};
 
 /// How long a half waits for its other one: proxies send what they have every five seconds.
 const PAIR_WAIT: Duration = Duration::from_secs(15);
@@ -58,6 +60,7 @@ struct State {
     made: HashMap<u64, Made, RandomState>,
     sides: Sides,
     names: Interner,
+    pairs: Pairs,
 }
 
 /// An edge, and the sides whose addresses name it: as long as it is remembered, so are they.
@@ -70,8 +73,12 @@ struct Made {
 #[derive(Default)]
 pub struct Planned {
     pub added: AddedEdges,
+    /// Calls between services.
+    pub links: Vec<LinkStep>,
     /// Exchanges that no edge had room for.
     pub without_edge: u64,
+    /// Exchanges of pairs of services that there was no room for.
+    pub without_link: u64,
     waiting: Vec<Key>,
     /// Halves that waited until now; `None` for what was counted without waiting.
     counted: Vec<(Key, Option<Half>)>,
@@ -90,7 +97,12 @@ struct Sum {
     response_bytes: u64,
 }
 
-type Sums = HashMap<u64, Sum, RandomState>;
+/// What some spans add.
+#[derive(Default)]
+struct Sums {
+    edges: HashMap<u64, Sum, RandomState>,
+    links: Links,
+}
 
 impl SpanEdges {
     #[must_use]
@@ -155,7 +167,7 @@ impl SpanEdges {
     fn meet(&self, state: &mut State, key: Key, half: Half, now: Instant, sums: &mut Sums, planned: &mut Planned) {
         // Nobody that is traced called it.
         if half.is_server && half.is_root {
-            self.count(sums, None, Some(half));
+            self.count(state, sums, None, Some(half));
             state.done.insert(&key);
             planned.counted.push((key, None));
             return;
@@ -171,8 +183,8 @@ impl SpanEdges {
                 planned.counted.push((key, Some(other.clone())));
                 state.done.insert(&key);
                 match half.is_server {
-                    true => self.count(sums, Some(other), Some(half)),
-                    false => self.count(sums, Some(half), Some(other)),
+                    true => self.count(state, sums, Some(other), Some(half)),
+                    false => self.count(state, sums, Some(half), Some(other)),
                 }
             }
             // The same half again.
@@ -181,7 +193,7 @@ impl SpanEdges {
             Entry::Occupied(_) if !half.is_server || state.done.contains(&key.own(&half)) => {}
             Entry::Occupied(_) => {
                 let key = key.own(&half);
-                self.count(sums, None, Some(half));
+                self.count(state, sums, None, Some(half));
                 state.done.insert(&key);
                 planned.counted.push((key, None));
             }
@@ -194,12 +206,12 @@ impl SpanEdges {
         planned.counted.push((key, Some(half.clone())));
         state.done.insert(&key);
         match half.is_server {
-            true => self.count(sums, None, Some(half)),
-            false => self.count(sums, Some(half), None),
+            true => self.count(state, sums, None, Some(half)),
+            false => self.count(state, sums, Some(half), None),
         }
     }
 
-    fn count(&self, sums: &mut Sums, client: Option<Half>, server: Option<Half>) {
+    fn count(&self, state: &mut State, sums: &mut Sums, client: Option<Half>, server: Option<Half>) {
         // The side that answered knows best.
         let Some(teller) = server.as_ref().or(client.as_ref()) else { return };
         if let (Some(client), Some(server)) = (&client, &server)
@@ -208,10 +220,11 @@ impl SpanEdges {
             // Between a proxy and its own application: no exchange of the mesh.
             return;
         }
+        sums.links.count(&mut state.pairs, client.as_ref(), server.as_ref());
         let side = |half: Option<&Half>| half.map(|half| Arc::as_ptr(&half.side) as usize);
         let host = [&client, &server].into_iter().flatten().map(|half| &*half.host).find(|host| !host.is_empty());
         let edge = self.hasher.hash_one((side(client.as_ref()), side(server.as_ref()), host, &teller.result));
-        let sum = sums.entry(self.hasher.hash_one((edge, teller.step_s)));
+        let sum = sums.edges.entry(self.hasher.hash_one((edge, teller.step_s)));
         let (ms, request_bytes, response_bytes) = (teller.duration_ms(), teller.request_bytes, teller.response_bytes);
         let sum = sum.or_insert_with(|| Sum {
             edge,
@@ -231,14 +244,16 @@ impl SpanEdges {
     }
 
     fn edges(&self, state: &mut State, sums: Sums, planned: &mut Planned) {
-        if sums.is_empty() {
+        planned.without_link += sums.links.without_room;
+        planned.links.extend(sums.links.steps());
+        if sums.edges.is_empty() {
             return;
         }
         if state.known.len() > KNOWN_MAX {
             state.known.clear();
         }
         let mut room = EDGES_MAX.saturating_sub((self.edge_count)());
-        for sum in sums.into_values() {
+        for sum in sums.edges.into_values() {
             match self.edge(state, &sum, &mut room) {
                 Some((step_s, edge)) => planned.added.push((step_s, edge, sum.totals(&self.bounds))),
                 None => planned.without_edge += sum.requests,

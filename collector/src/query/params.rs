@@ -45,6 +45,11 @@ impl Params {
         self.0.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.trim())
     }
 
+    /// All values of a name that may be given several times, in their order.
+    pub fn every<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.trim())
+    }
+
     /// The value, unless absent or empty.
     #[must_use]
     pub fn filled(&self, name: &str) -> Option<&str> {

@@ -51,7 +51,10 @@ impl OtlpListeners {
     }
 }
 
-async fn bind_some(what: &'static str, address: Option<SocketAddr>) -> Result<Option<(TcpListener, SocketAddr)>, StartError> {
+pub(super) async fn bind_some(
+    what: &'static str,
+    address: Option<SocketAddr>,
+) -> Result<Option<(TcpListener, SocketAddr)>, StartError> {
     match address {
         Some(address) => bind(what, address).await.map(Some),
         None => Ok(None),

@@ -8,7 +8,7 @@ use super::metadata::{Metadata, MetadataWrite};
 use super::pushed::PushedTarget;
 use super::sample::index::SeriesRows;
 use super::schema::BUCKETS_MAX;
-use super::{EdgeLabels, EncodedBlock, Span, Totals};
+use super::{EdgeLabels, EncodedBlock, LinkStep, Span, Totals};
 
 /// An edge as the dictionary knows it: labels, and the bounds that its histograms are counted by.
 #[derive(Debug, PartialEq)]
@@ -154,6 +154,8 @@ pub struct WriteBatch {
     pub metadata: Vec<MetadataWrite>,
     /// Counters that somebody else scraped.
     pub pushed: Vec<PushedTarget>,
+    /// Calls between services that spans told of.
+    pub links: Vec<LinkStep>,
     /// When it was stored already, nothing of the batch is but its counts.
     pub delivery: Option<Delivery>,
     pub counts: Counts,
@@ -169,7 +171,15 @@ impl WriteBatch {
         let scraped: usize = samples.map(|samples| samples.blocks.len() + samples.series.rows()).sum();
         let series: usize = self.series.iter().map(SeriesRows::rows).sum();
         let states: usize = self.pushed.iter().map(|pushed| pushed.keys.len()).sum();
-        steps + spans + self.blocks.len() + self.added.len() + scraped + series + states + self.exemplar_count()
+        steps
+            + spans
+            + self.blocks.len()
+            + self.added.len()
+            + self.links.len()
+            + scraped
+            + series
+            + states
+            + self.exemplar_count()
     }
 
     fn exemplar_count(&self) -> usize {
@@ -189,7 +199,9 @@ impl WriteBatch {
         let rows = samples.map(|samples| &samples.series).chain(&self.series).map(SeriesRows::bytes);
         let blocks = blocks.chain(rows);
         let states: usize = self.pushed.iter().map(|pushed| pushed.keys.len()).sum();
-        (steps + self.added.len() + states + self.exemplar_count()) * STEP_BYTES + spans.sum::<usize>() + blocks.sum::<usize>()
+        (steps + self.added.len() + self.links.len() + states + self.exemplar_count()) * STEP_BYTES
+            + spans.sum::<usize>()
+            + blocks.sum::<usize>()
     }
 }
 

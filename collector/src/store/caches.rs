@@ -80,7 +80,10 @@ pub(super) struct EdgeRow {
 pub(super) struct SpanNames {
     /// With their ids.
     pub services: HashMap<String, (i64, i64)>,
-    pub operations: HashMap<(i64, String), i64>,
+    /// Until when, and of which kinds.
+    pub operations: HashMap<(i64, String), (i64, u8)>,
+    /// Services at the other end, by the service that names them.
+    pub remotes: HashMap<(i64, String), i64>,
     /// Services of which no more names are listed.
     pub full: HashSet<i64>,
 }
@@ -193,9 +196,14 @@ impl Caches {
         self.names.lock().full.contains(&service_id)
     }
 
-    /// Until when it is kept.
-    pub fn operation(&self, key: &(i64, String)) -> Option<i64> {
+    /// Until when it is kept, and the kinds that it is known to have.
+    pub fn operation(&self, key: &(i64, String)) -> Option<(i64, u8)> {
         self.names.lock().operations.get(key).copied()
+    }
+
+    /// Until when it is kept.
+    pub fn remote(&self, key: &(i64, String)) -> Option<i64> {
+        self.names.lock().remotes.get(key).copied()
     }
 
     pub fn add_names(&self, added: SpanNames) {
@@ -206,7 +214,11 @@ impl Caches {
         if names.services.len() + added.services.len() > NAMES_CACHED_MAX {
             names.services.clear();
         }
+        if names.remotes.len() + added.remotes.len() > NAMES_CACHED_MAX {
+            names.remotes.clear();
+        }
         names.full.extend(added.full);
+        names.remotes.extend(added.remotes);
         names.services.extend(added.services);
         names.operations.extend(added.operations);
     }
@@ -215,7 +227,8 @@ impl Caches {
     pub fn forget_names(&self, before_s: i64) {
         let mut names = self.names.lock();
         names.services.retain(|_, (_, kept_until_s)| *kept_until_s > before_s);
-        names.operations.retain(|_, kept_until_s| *kept_until_s > before_s);
+        names.operations.retain(|_, (kept_until_s, _)| *kept_until_s > before_s);
+        names.remotes.retain(|_, kept_until_s| *kept_until_s > before_s);
         names.full.clear();
     }
 

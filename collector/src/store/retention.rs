@@ -6,7 +6,7 @@ use super::database::{Database, Value};
 use super::sample::dictionary;
 use super::schema::{Family, Slice, drop_slice};
 use super::tail::{FACTS_STALE_MS, forget_facts};
-use super::{StoreError, exemplar, metadata, retention_size};
+use super::{StoreError, exemplar, links, metadata, retention_size};
 
 /// How long each kind of data is kept. A slice goes when all of it is older.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +98,7 @@ pub(super) async fn drop_old<D: Database>(database: &D, retention: &Retention, n
     exemplar::forget(database, before_s(Family::SampleBlock)).await?;
     metadata::forget(database, before_s(Family::SampleBlock)).await?;
     forget_names(database, before_s(Family::SpanBlock)).await?;
+    links::forget(database, before_s(Family::SpanBlock)).await?;
     retention_size::give_back(database).await?;
     Ok(dropped)
 }
@@ -172,7 +173,7 @@ async fn forget_deliveries<D: Database>(database: &D, now_ms: i64) -> Result<(),
 /// Names of services and operations that no kept span has.
 async fn forget_names<D: Database>(database: &D, before_s: i64) -> Result<(), StoreError> {
     let mut transaction = database.begin().await?;
-    for table in ["operation", "service"] {
+    for table in ["operation", "remote_service", "service"] {
         let sql = format!("DELETE FROM {table} WHERE kept_until_s <= $1");
         transaction.execute(&sql, vec![before_s.into()]).await?;
     }

@@ -30,6 +30,14 @@ impl SpanKind {
     }
 }
 
+/// What a service does: a name that its spans have.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Operation {
+    pub name: String,
+    /// `None` where spans do not tell it.
+    pub kind: Option<SpanKind>,
+}
+
 /// One side of an exchange, as Zipkin tells it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Endpoint {

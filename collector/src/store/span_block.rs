@@ -5,6 +5,7 @@ mod columns;
 mod decode;
 mod dictionary;
 mod encode;
+mod facts;
 mod matching;
 mod merge;
 mod summary;
@@ -12,6 +13,7 @@ mod values;
 pub(crate) mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::block::{CorruptBlock, EncodedBlock};
 use super::compression::{compress, decompress};
@@ -39,8 +41,17 @@ const RAW_BYTES_MAX: usize = 512 * 1024 * 1024;
 const VERSION: u8 = 1;
 const ZSTD_LEVEL: i32 = 3;
 
-/// Services and the names of their spans.
-pub type Names = BTreeMap<String, BTreeSet<String>>;
+/// Services and what is listed of their spans.
+pub type Names = BTreeMap<Arc<str>, ServiceNames>;
+
+/// What is listed of the spans of one service.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServiceNames {
+    /// Names of spans, and their kinds as bits.
+    pub operations: BTreeMap<String, u8>,
+    /// Services at the other end.
+    pub remotes: BTreeSet<String>,
+}
 
 /// Encodes spans as blocks: by slice, in the order in which they come. It fails when there is no memory to compress.
 pub fn encode<'a>(spans: impl Iterator<Item = &'a Span>) -> std::io::Result<Vec<(EncodedBlock, Names)>> {

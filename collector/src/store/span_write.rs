@@ -9,7 +9,7 @@ use super::block::{EncodedBlock, LEVEL_DENSE, LEVEL_WRITTEN};
 use super::database::{Database, Value};
 use super::schema::Dialect;
 use super::span::Span;
-use super::span_block::{DENSE_ITEMS, Names, encode};
+use super::span_block::{DENSE_ITEMS, Names, ServiceNames, encode};
 use super::tail::{PackedFacts, SpanWatch, pack_spans};
 use super::write::Writing;
 
@@ -17,6 +17,8 @@ use super::write::Writing;
 const SERVICES_MAX: i64 = 10_000;
 /// Names of spans that are listed of one service: some put ids into them.
 const OPERATIONS_MAX: i64 = 1_000;
+/// Services at the other end that are listed of one service.
+const REMOTES_MAX: i64 = 1_000;
 /// Spans up to this many are encoded where they are; more would hold up everybody else on the thread.
 const INLINE_SPANS_MAX: usize = 256;
 
@@ -65,10 +67,13 @@ pub(super) async fn remember_names<D: Database>(
     names: &Names,
     until_s: i64,
 ) -> Result<(), StoreError> {
-    for (service, operations) in names {
+    for (service, ServiceNames { operations, remotes }) in names {
         let Some(service_id) = service_id(writing, service, until_s).await? else { continue };
-        for operation in operations {
-            remember_operation(writing, service_id, operation, until_s).await?;
+        for (operation, kinds) in operations {
+            remember_operation(writing, service_id, operation, *kinds, until_s).await?;
+        }
+        for remote in remotes {
+            remember_remote(writing, service_id, remote, until_s).await?;
         }
     }
     Ok(())
@@ -107,33 +112,63 @@ async fn remember_operation<D: Database>(
     writing: &mut Writing<'_, D>,
     service_id: i64,
     name: &str,
+    kinds: u8,
     until_s: i64,
 ) -> Result<(), StoreError> {
     let key = (service_id, name.to_owned());
     let learnt = writing.learnt.names.operations.get(&key).copied();
-    let is_kept = |kept_until_s: i64| kept_until_s >= until_s;
-    if learnt.or_else(|| writing.database.caches().operation(&key)).is_some_and(is_kept) || writing.is_full(service_id) {
+    let known = learnt.or_else(|| writing.database.caches().operation(&key));
+    let is_kept = |(kept_until_s, known): (i64, u8)| kept_until_s >= until_s && kinds & !known == 0;
+    if known.is_some_and(is_kept) || writing.is_full(service_id) {
         return Ok(());
     }
-    let values = |name: &str| -> Vec<Value> { vec![service_id.into(), name.into(), until_s.into()] };
+    let kinds = kinds | known.map_or(0, |(_, known)| known);
+    let values = || -> Vec<Value> { vec![service_id.into(), name.into(), until_s.into(), i64::from(kinds).into()] };
     let update = format!(
-        "UPDATE operation SET kept_until_s = {} WHERE service_id = $1 AND name = $2",
+        "UPDATE operation SET kept_until_s = {}, kinds = kinds | $4 WHERE service_id = $1 AND name = $2",
         greatest(D::DIALECT, "kept_until_s").replace("$2", "$3")
     );
-    let mut changed = writing.transaction.execute(&update, values(name)).await?;
+    let mut changed = writing.transaction.execute(&update, values()).await?;
     if changed == 0 {
         let insert = format!(
-            "INSERT INTO operation (service_id, name, kept_until_s) SELECT $1, $2, $3 \
+            "INSERT INTO operation (service_id, name, kept_until_s, kinds) SELECT $1, $2, $3, $4 \
              WHERE (SELECT COUNT(*) FROM operation WHERE service_id = $1) < {OPERATIONS_MAX} \
-             ON CONFLICT (service_id, name) DO UPDATE SET kept_until_s = excluded.kept_until_s"
+             ON CONFLICT (service_id, name) DO UPDATE SET kept_until_s = excluded.kept_until_s, \
+             kinds = operation.kinds | excluded.kinds"
         );
-        changed = writing.transaction.execute(&insert, values(name)).await?;
+        changed = writing.transaction.execute(&insert, values()).await?;
     }
     if changed == 0 {
         writing.learnt.names.full.insert(service_id);
     } else {
-        writing.learnt.names.operations.insert(key, until_s);
+        writing.learnt.names.operations.insert(key, (until_s, kinds));
     }
+    Ok(())
+}
+
+/// Beyond the limit, services are only found by who knows them.
+async fn remember_remote<D: Database>(
+    writing: &mut Writing<'_, D>,
+    service_id: i64,
+    name: &str,
+    until_s: i64,
+) -> Result<(), StoreError> {
+    let key = (service_id, name.to_owned());
+    let learnt = writing.learnt.names.remotes.get(&key).copied();
+    if learnt.or_else(|| writing.database.caches().remote(&key)).is_some_and(|kept_until_s| kept_until_s >= until_s) {
+        return Ok(());
+    }
+    let insert = format!(
+        "INSERT INTO remote_service (service_id, name, kept_until_s) SELECT $1, $2, $3 \
+         WHERE (SELECT COUNT(*) FROM remote_service WHERE service_id = $1) < {REMOTES_MAX} \
+         OR EXISTS (SELECT 1 FROM remote_service WHERE service_id = $1 AND name = $2) \
+         ON CONFLICT (service_id, name) DO UPDATE SET kept_until_s = \
+         CASE WHEN remote_service.kept_until_s > excluded.kept_until_s THEN remote_service.kept_until_s \
+         ELSE excluded.kept_until_s END"
+    );
+    writing.transaction.execute(&insert, vec![service_id.into(), name.into(), until_s.into()]).await?;
+    // What had no room is not tried again before the time that it would have been kept.
+    writing.learnt.names.remotes.insert(key, until_s);
     Ok(())
 }
 

@@ -17,7 +17,7 @@ use super::sample::index::SeriesRows;
 use super::schema::{Family, Slice, create_slice, value_columns};
 use super::span_write::EncodedSpans;
 use super::tail::insert_facts;
-use super::{StoreError, Totals, block_write, bulk, counters, outcome, span_write};
+use super::{StoreError, Totals, block_write, bulk, counters, links, outcome, span_write};
 
 /// The door of scrapes.
 const SCRAPE: &str = "scrape";
@@ -120,6 +120,7 @@ async fn attempt<D: Database>(
     writing.rollups(told.chain(fresh(group, repeated).flat_map(|batch| &batch.added))).await?;
     let scraped = stored.iter().map(|(_, scrape)| &scrape.samples);
     let scraped = scraped.chain(fresh(group, repeated).flat_map(|batch| &batch.samples));
+    links::add(D::DIALECT, &mut *writing.transaction, fresh(group, repeated).flat_map(|batch| &batch.links)).await?;
     let rows: Vec<&SeriesRows> =
         fresh(group, repeated).flat_map(|batch| &batch.series).chain(scraped.clone().map(|samples| &samples.series)).collect();
     series_dictionary::write::<D>(&mut *writing.transaction, &rows).await?;

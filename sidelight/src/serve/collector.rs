@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use sidelight_collector::settings::{AuthSettings, Database, ForwardUrl, Settings, SettingsMistakes};
-use sidelight_collector::store::{CONNECTIONS_DEFAULT, Retention};
+use sidelight_collector::store::{ArchiveLimits, CONNECTIONS_DEFAULT, Retention};
 use sidelight_collector::web::auth::{TOKEN_FILE, Token};
 use sidelight_collector::{Collector, StartError};
 use tokio_util::sync::CancellationToken;
 
-use super::door_args::DoorArgs;
+use super::door_args::{DoorArgs, Port};
 use super::export::ExportArgs;
 use super::folder::user_folder;
 use super::rule_args::RuleArgs;
@@ -58,6 +58,18 @@ pub struct CollectorArgs {
     /// Where proxies find --zipkin, if it is not that address
     #[arg(long, env = "SIDELIGHT_ZIPKIN_ADVERTISE", value_name = "HOST:PORT")]
     pub zipkin_advertise: Option<String>,
+    /// Jaeger's query API on a port of its own, JSON and gRPC, such as 127.0.0.1:16686; it is at /jaeger on --listen as well
+    #[arg(long, env = "SIDELIGHT_JAEGER_QUERY", default_value = "none", value_name = "IP:PORT")]
+    pub jaeger_query: Port,
+    /// The same on a second port, where Jaeger's clients look for gRPC, such as 127.0.0.1:16685
+    #[arg(long, env = "SIDELIGHT_JAEGER_GRPC", default_value = "none", value_name = "IP:PORT")]
+    pub jaeger_grpc: Port,
+    /// Traces that may be archived, which keeps them for good
+    #[arg(long, env = "SIDELIGHT_ARCHIVE_TRACES", default_value_t = ArchiveLimits::default().traces, value_name = "COUNT")]
+    pub archive_traces: u64,
+    /// Bytes that archived traces may take: 500MB, 20GB
+    #[arg(long, env = "SIDELIGHT_ARCHIVE_SIZE", default_value = "1GB", value_parser = parse_size, value_name = "SIZE")]
+    pub archive_size: u64,
     /// Configuration for proxies (ADS)
     #[arg(long, env = "SIDELIGHT_XDS", default_value = "127.0.0.1:15010", value_name = "IP:PORT")]
     pub xds: SocketAddr,
@@ -179,6 +191,9 @@ impl CollectorArgs {
             xds: self.xds,
             otlp_grpc: self.doors.otlp_grpc.0,
             otlp_http: self.doors.otlp_http.0,
+            jaeger_query: self.jaeger_query.0,
+            jaeger_grpc: self.jaeger_grpc.0,
+            archive: ArchiveLimits { traces: self.archive_traces, bytes: self.archive_size },
             doors,
             auth,
             database_pool: self.database_pool,

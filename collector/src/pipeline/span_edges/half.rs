@@ -34,6 +34,10 @@ pub(super) struct Half {
     pub is_root: bool,
     pub id: [u8; 8],
     pub side: Arc<Side>,
+    /// Name of the service as its spans tell it, and of the one at the other end if they tell it.
+    pub service: Arc<str>,
+    pub remote: Arc<str>,
+    pub is_error: bool,
     /// The host that was called, or the service on the other side; empty where it is not told.
     pub host: Arc<str>,
     /// Start of the ten-second step in which it ended.
@@ -73,6 +77,9 @@ impl Half {
             is_root: span.parent_id.is_none() && !span.shared,
             id: span.id,
             side: sides.of(span, &tags),
+            service: Arc::clone(span.service()),
+            remote: remote(span, &tags),
+            is_error: span.is_error,
             host: host(span, &tags, names),
             step_s: end_s.div_euclid(STEP_S) * STEP_S,
             duration_ns: span.duration_ns.max(0),
@@ -126,7 +133,15 @@ fn host(span: &Span, tags: &Tags<'_>, names: &mut Interner) -> Arc<str> {
     if span.kind != SpanKind::Client {
         return Arc::default();
     }
+    let remote = remote(span, tags);
+    if !remote.is_empty() {
+        return remote;
+    }
+    [Tag::ServerAddress, Tag::PeerName].into_iter().find_map(|tag| tags.text(tag)).map(Arc::clone).unwrap_or_default()
+}
+
+/// The service at the other end; empty where it is not told.
+fn remote(span: &Span, tags: &Tags<'_>) -> Arc<str> {
     let remote = span.remote.as_ref().map(|remote| &remote.service).filter(|service| !service.is_empty());
-    let told = [Tag::PeerService, Tag::ServerAddress, Tag::PeerName].into_iter().find_map(|tag| tags.text(tag));
-    remote.or(told).map(Arc::clone).unwrap_or_default()
+    remote.or_else(|| tags.text(Tag::PeerService)).map(Arc::clone).unwrap_or_default()
 }

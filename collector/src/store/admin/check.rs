@@ -119,6 +119,7 @@ async fn check_references(
         ("series".to_owned(), "target_id", "target"),
         ("pushed_state".to_owned(), "target_id", "target"),
         ("operation".to_owned(), "service_id", "service"),
+        ("remote_service".to_owned(), "service_id", "service"),
     ];
     for slice in slices {
         if Family::ROLLUPS.contains(&slice.family) {

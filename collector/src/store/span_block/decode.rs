@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::block::CorruptBlock;
-use super::super::span::{Endpoint, Resource, Scope, Span, SpanEvent, SpanLink};
+use super::super::span::{Endpoint, Resource, Scope, Span, SpanEvent, SpanKind, SpanLink};
 use super::columns::AttributeTable;
 use super::dictionary::Texts;
 use super::values::{endpoint_service, read_attributes, read_endpoint, read_link, read_resource, read_scope};
@@ -31,14 +31,14 @@ pub struct SpanColumns<'a> {
     /// Of each row: how many rows before it have a remote endpoint.
     remote_places: Vec<u32>,
     pub(super) messages: Texts<'a>,
-    trace_states: Texts<'a>,
+    pub(super) trace_states: Texts<'a>,
     w3c_flags: Vec<u64>,
     pub(super) attributes: AttributeTable<'a>,
     /// Where the events of each row begin, and one more.
     event_begins: Vec<usize>,
     event_times: Vec<u64>,
     pub(super) event_names: Texts<'a>,
-    event_attributes: Texts<'a>,
+    pub(super) event_attributes: Texts<'a>,
     link_begins: Vec<usize>,
     links: Texts<'a>,
 }
@@ -140,6 +140,18 @@ impl<'a> SpanColumns<'a> {
     #[must_use]
     pub fn is_error(&self, row: usize) -> bool {
         self.flag(row, ERROR)
+    }
+
+    pub(super) fn is_ok(&self, row: usize) -> bool {
+        self.flag(row, OK)
+    }
+
+    pub(super) fn kind(&self, row: usize) -> SpanKind {
+        self.flags.get(row).map_or(SpanKind::Unspecified, |flags| kind_of(*flags))
+    }
+
+    pub(super) fn scope(&self, row: usize) -> Option<&Scope> {
+        self.scopes.get(*self.scope_ids.get(row)? as usize).map(|scope| &**scope)
     }
 
     pub fn trace_id(&self, row: usize) -> Result<[u8; 16], CorruptBlock> {

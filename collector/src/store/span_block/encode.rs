@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use super::super::block::EncodedBlock;
 use super::super::schema::Family;
-use super::super::span::{AttributeValue, Resource, Scope, Span};
+use super::super::span::{AttributeValue, Resource, Scope, Span, SpanKind};
 use super::attributes::AttributeColumns;
 use super::dictionary::Dictionary;
 use super::summary::SummaryBuilder;
 use super::values::{put_attributes, put_endpoint, put_link, put_resource, put_scope};
 use super::wire::{hash, put, put_bytes, put_signed};
-use super::{Names, flags, pack};
+use super::{Names, ServiceNames, flags, pack};
 
 type Owned = Dictionary<Arc<[u8]>>;
 
@@ -40,8 +40,10 @@ struct Builder<'a> {
     resource: Option<(&'a Arc<Resource>, Arc<[u8]>)>,
     scope: Option<(&'a Arc<Scope>, Arc<[u8]>)>,
     summary: SummaryBuilder,
-    /// Id of the resource and of the name of the last span.
-    last_name: Option<(u32, u32)>,
+    /// Id of the resource and of the name of the last span, and its kind.
+    last_name: Option<(u32, u32, SpanKind)>,
+    /// Id of the resource and of the remote endpoint of the last span that has one.
+    last_remote: Option<(u32, u32)>,
     scratch: Vec<u8>,
 }
 
@@ -129,8 +131,8 @@ impl<'a> Builder<'a> {
         self.flags.push(flags(span));
         self.trace_ids.push(&span.trace_id, || &span.trace_id);
         self.ids.extend_from_slice(&span.id);
-        self.push_names(span);
-        self.push_endpoints(span);
+        let resource = self.push_names(span);
+        self.push_endpoints(span, resource);
         self.messages.push(span.status_message.as_bytes(), || span.status_message.as_bytes());
         self.trace_states.push(span.trace_state.as_bytes(), || span.trace_state.as_bytes());
         put(&mut self.w3c_flags, u64::from(span.flags));
@@ -141,7 +143,8 @@ impl<'a> Builder<'a> {
         self.summary.has_success |= !span.is_error;
     }
 
-    fn push_names(&mut self, span: &'a Span) {
+    /// Id of the resource.
+    fn push_names(&mut self, span: &'a Span) -> u32 {
         let known = self.resource.take().filter(|(last, _)| Arc::ptr_eq(last, &span.resource));
         let (_, bytes) = known.unwrap_or_else(|| {
             self.scratch.clear();
@@ -150,16 +153,12 @@ impl<'a> Builder<'a> {
         });
         let (resource, is_new) = self.resources.push(&bytes, || Arc::clone(&bytes));
         if is_new {
-            for (name, value) in &span.resource.attributes {
-                self.summary.tokens.add_name(name);
-                let seed = self.summary.tokens.seed(name);
-                self.summary.tokens.add_value(seed, value);
-            }
+            self.summary.tokens.add_all(&span.resource.attributes);
         }
         self.resource = Some((&span.resource, bytes));
         let (name, _) = self.names.push(span.name.as_bytes(), || span.name.as_bytes());
-        if self.last_name != Some((resource, name)) {
-            self.last_name = Some((resource, name));
+        if self.last_name != Some((resource, name, span.kind)) {
+            self.last_name = Some((resource, name, span.kind));
             self.add_name(span);
         }
         let known = self.scope.take().filter(|(last, _)| Arc::ptr_eq(last, &span.scope));
@@ -170,27 +169,47 @@ impl<'a> Builder<'a> {
         });
         self.scopes.push(&bytes, || Arc::clone(&bytes));
         self.scope = Some((&span.scope, bytes));
+        resource
     }
 
     fn add_name(&mut self, span: &Span) {
-        let names = &mut self.summary.names;
-        match names.get_mut(&**span.service()) {
-            Some(operations) if operations.contains(&span.name) => {}
-            Some(operations) => drop(operations.insert(span.name.clone())),
-            None => drop(names.entry(span.service().to_string()).or_default().insert(span.name.clone())),
+        let operations = &mut self.names_of(span).operations;
+        let bit = 1 << span.kind as u8;
+        match operations.get_mut(&span.name) {
+            Some(kinds) => *kinds |= bit,
+            None => drop(operations.insert(span.name.clone(), bit)),
         }
     }
 
-    fn push_endpoints(&mut self, span: &Span) {
+    fn names_of(&mut self, span: &Span) -> &mut ServiceNames {
+        self.summary.names.entry(Arc::clone(span.service())).or_default()
+    }
+
+    fn push_endpoints(&mut self, span: &Span, resource: u32) {
         self.scratch.clear();
         put_endpoint(&mut self.scratch, &span.local, span.service());
         self.locals.push(&self.scratch, || Arc::from(&*self.scratch));
         if let Some(remote) = &span.remote {
             self.scratch.clear();
             put_endpoint(&mut self.scratch, remote, span.service());
-            if self.remotes.push(&self.scratch, || Arc::from(&*self.scratch)).1 {
+            let (place, is_new) = self.remotes.push(&self.scratch, || Arc::from(&*self.scratch));
+            if is_new {
                 self.summary.tokens.add_remote(&remote.service);
             }
+            if self.last_remote != Some((resource, place)) {
+                self.last_remote = Some((resource, place));
+                self.add_remote(span, &remote.service);
+            }
+        }
+    }
+
+    fn add_remote(&mut self, span: &Span, remote: &str) {
+        if remote.is_empty() {
+            return;
+        }
+        let remotes = &mut self.names_of(span).remotes;
+        if !remotes.contains(remote) {
+            remotes.insert(remote.to_owned());
         }
     }
 
@@ -204,7 +223,9 @@ impl<'a> Builder<'a> {
             }
             self.scratch.clear();
             put_attributes(&mut self.scratch, &event.attributes);
-            self.event_attributes.push(&self.scratch, || Arc::from(&*self.scratch));
+            if self.event_attributes.push(&self.scratch, || Arc::from(&*self.scratch)).1 {
+                self.summary.tokens.add_all(&event.attributes);
+            }
         }
         put(&mut self.link_counts, span.links.len() as u64);
         for link in &span.links {

@@ -6,7 +6,10 @@ use super::attributes::OTHERS;
 use super::columns::Cell;
 use super::decode::SpanColumns;
 use super::dictionary::Texts;
+use super::facts::Fact;
 use super::summary::Summary;
+use super::values::read_attributes;
+use super::wire::Reader;
 
 /// Whether a block may have a span that matches.
 pub fn may_match(query: &TraceQuery, summary: &[u8]) -> Result<bool, CorruptBlock> {
@@ -19,9 +22,12 @@ pub fn may_match(query: &TraceQuery, summary: &[u8]) -> Result<bool, CorruptBloc
         && query.duration_us_min.is_none_or(|min| longest_us >= min)
         && query.duration_us_max.is_none_or(|max| shortest_us <= max)
         && query.is_error.is_none_or(|wanted| if wanted { summary.has_error } else { summary.has_success })
-        && query.annotations.iter().all(|(name, value)| match value {
-            Some(value) => summary.may_have_value(name, value),
-            None => summary.may_have_name(name),
+        && query.annotations.iter().all(|(name, value)| {
+            Fact::of(name, value.as_deref()).is_some_and(|fact| fact.may_be_in(&summary))
+                || match value {
+                    Some(value) => summary.may_have_value(name, value),
+                    None => summary.may_have_name(name),
+                }
         }))
 }
 
@@ -45,8 +51,12 @@ struct Tag<'q> {
     resources: Vec<bool>,
     /// Columns of its name, counted from 1.
     columns: Vec<u32>,
+    /// What the span itself says under this name.
+    fact: Option<Fact<'q>>,
     /// The event of its name.
     event: Option<u32>,
+    /// Attributes of events that have it.
+    event_attributes: Vec<bool>,
 }
 
 impl Matcher {
@@ -129,11 +139,16 @@ impl<'q> Tag<'q> {
         let resources = columns.resources.iter().map(|resource| resource.attributes.iter().any(has)).collect();
         let named = columns.attributes.columns.iter().zip(1u32..).filter(|(column, _)| column.name == name);
         let event = value.is_none().then(|| place_of(&columns.event_names, name)).flatten();
-        Self { name, value, resources, columns: named.map(|(_, place)| place).collect(), event }
+        let has_some = |bytes: &&[u8]| read_attributes(&mut Reader(bytes)).is_ok_and(|attributes| attributes.iter().any(has));
+        let event_attributes = columns.event_attributes.entries.iter().map(has_some).collect();
+        let columns = named.map(|(_, place)| place).collect();
+        Self { name, value, resources, columns, fact: Fact::of(name, value), event, event_attributes }
     }
 
     fn is_in(&self, columns: &SpanColumns<'_>, row: usize) -> Result<bool, CorruptBlock> {
-        if self.resources.get(columns.resource_id(row)) == Some(&true) {
+        if self.resources.get(columns.resource_id(row)) == Some(&true)
+            || self.fact.as_ref().is_some_and(|fact| fact.is_in(columns, row))
+        {
             return Ok(true);
         }
         for cell in columns.attributes.cells(row) {
@@ -141,8 +156,10 @@ impl<'q> Tag<'q> {
                 return Ok(true);
             }
         }
-        let Some(event) = self.event else { return Ok(false) };
-        Ok(columns.event_places(row).any(|place| columns.event_names.id(place) == Ok(event)))
+        Ok(columns.event_places(row).any(|place| {
+            self.event.is_some_and(|event| columns.event_names.id(place) == Ok(event))
+                || columns.event_attributes.id(place).is_ok_and(|id| self.event_attributes.get(id as usize) == Some(&true))
+        }))
     }
 
     fn is_cell(&self, columns: &SpanColumns<'_>, (column, place): Cell) -> Result<bool, CorruptBlock> {

@@ -1,10 +1,9 @@
 //! What a search tells by that it need not read a block: ids, names, durations, failures, and which attributes are not there.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::super::block::CorruptBlock;
-use super::super::span::AttributeValue;
+use super::super::span::{AttributeValue, Attributes};
 use super::wire::{Reader, hash, put, put_bytes, put_signed};
+use super::{Names, ServiceNames};
 
 /// Bits per entry of the filter of tokens; with [`BLOOM_HASHES`] about one in a hundred is taken for one that is there.
 const TOKEN_BITS: usize = 10;
@@ -68,6 +67,15 @@ impl Tokens {
         }
     }
 
+    /// Names and values.
+    pub fn add_all(&mut self, attributes: &Attributes) {
+        for (name, value) in attributes {
+            self.add_name(name);
+            let seed = self.seed(name);
+            self.add_value(seed, value);
+        }
+    }
+
     pub fn add_name(&mut self, name: &str) {
         self.push(hash(NAME, name.as_bytes()));
     }
@@ -92,7 +100,7 @@ impl Tokens {
 #[derive(Default)]
 pub struct SummaryBuilder {
     pub tokens: Tokens,
-    pub names: BTreeMap<String, BTreeSet<String>>,
+    pub names: Names,
     pub has_error: bool,
     pub has_success: bool,
     /// Smallest and largest, in nanoseconds.
@@ -124,10 +132,10 @@ impl SummaryBuilder {
     fn encode_names(&self) -> Option<Vec<u8>> {
         let mut out = Vec::new();
         put(&mut out, self.names.len() as u64);
-        for (service, operations) in &self.names {
+        for (service, ServiceNames { operations, .. }) in &self.names {
             put_bytes(&mut out, service.as_bytes());
             put(&mut out, operations.len() as u64);
-            for operation in operations {
+            for operation in operations.keys() {
                 put_bytes(&mut out, operation.as_bytes());
             }
             if out.len() > NAMES_BYTES_MAX {
@@ -265,7 +273,7 @@ mod tests {
             let seed = builder.tokens.seed("n");
             builder.tokens.add_value(seed, &AttributeValue::Int(number));
         }
-        builder.names.entry("cart".to_owned()).or_default().insert("GET /".to_owned());
+        builder.names.entry("cart".into()).or_default().operations.insert("GET /".to_owned(), 1);
         builder.duration(7);
         builder.duration(5);
         let ids: Vec<[u8; 16]> =
@@ -287,8 +295,8 @@ mod tests {
     #[test]
     fn too_many_names_are_none() {
         let mut builder = SummaryBuilder::default();
-        let operations = (0..2000).map(|number| format!("GET /some/path/{number}")).collect();
-        builder.names.insert("cart".to_owned(), operations);
+        let operations = (0..2000).map(|number| (format!("GET /some/path/{number}"), 1)).collect();
+        builder.names.insert("cart".into(), ServiceNames { operations, ..ServiceNames::default() });
         let bytes = builder.encode(std::iter::once(&[1u8; 16][..]));
         assert!(Summary::read(&bytes).unwrap().may_have_operation(Some("shop"), "PUT /"));
         assert!(bytes.len() < 100);

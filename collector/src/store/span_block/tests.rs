@@ -124,7 +124,7 @@ proptest! {
             prop_assert!(decoded.iter().all(|span| slice_of(span) == block.slice_s));
             prop_assert_eq!(block.from_us, decoded.iter().map(Span::start_us).min().unwrap());
             prop_assert_eq!(block.to_us, decoded.iter().map(Span::start_us).max().unwrap());
-            prop_assert!(decoded.iter().all(|span| names[&**span.service()].contains(&span.name)));
+            prop_assert!(decoded.iter().all(|span| names[&**span.service()].operations.contains_key(&span.name)));
         }
         spans.sort_by_key(slice_of);
         prop_assert_eq!(all(&blocks), spans);
