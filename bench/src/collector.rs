@@ -4,8 +4,8 @@
 //! processor time of the collector's process, so that neither the load's cost nor a busy machine counts.
 
 mod access_logs;
-mod client;
-mod doors;
+pub mod client;
+pub mod doors;
 mod exposition;
 mod mesh;
 mod peers;
@@ -13,7 +13,7 @@ mod random;
 mod raw_codec;
 mod report;
 mod scraping;
-mod server;
+pub mod server;
 mod spans;
 mod template;
 
@@ -64,7 +64,7 @@ async fn all(folder: &std::path::Path) -> Result<()> {
 }
 
 /// The optimised binary beside this one.
-fn binary() -> Result<PathBuf> {
+pub fn binary() -> Result<PathBuf> {
     let own = std::env::current_exe().context("cannot tell where this program is")?;
     let path = own.with_file_name("sidelight");
     if !path.is_file() {

@@ -5,6 +5,7 @@ mod cpu;
 mod envoy;
 mod process;
 mod proxy;
+mod query;
 mod record;
 mod rounds;
 
@@ -12,7 +13,7 @@ use std::process::ExitCode;
 
 type Bench = (&'static str, fn() -> anyhow::Result<()>);
 
-const BENCHES: &[Bench] = &[("record", record::run), ("proxy", proxy::run), ("collector", collector::run)];
+const BENCHES: &[Bench] = &[("record", record::run), ("proxy", proxy::run), ("collector", collector::run), ("query", query::run)];
 
 fn main() -> ExitCode {
     let only: Vec<String> = std::env::args().skip(1).collect();

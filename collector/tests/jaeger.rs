@@ -1,8 +1,13 @@
 //! A real Jaeger as the backend that spans are exported to: every span arrives as it was, and is found by what it says.
+//! Our own answers to Jaeger's clients are compared with its.
 //!
 //! Built only with the feature `peers`: `cargo xtask test --peers` builds Jaeger and names it in `SIDELIGHT_JAEGER`.
 #![allow(clippy::unwrap_used)]
 
+#[path = "jaeger/answers.rs"]
+mod answers;
+#[path = "jaeger/api.rs"]
+mod api;
 #[path = "jaeger/expected.rs"]
 mod expected;
 #[path = "jaeger/generated.rs"]

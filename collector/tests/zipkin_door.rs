@@ -20,6 +20,7 @@ on_both!(
     bad_bodies_are_refused_and_counted,
     older_and_smaller_spellings_are_taken,
     searches_find_traces,
+    queries_are_complete,
 );
 
 fn span(trace: &str, id: &str, service: &str, at_us: i64) -> Value {
@@ -173,4 +174,49 @@ async fn searches_find_traces(place: &Place) {
     assert_eq!(get(zipkin, "/api/v2/trace/no").await.0, StatusCode::BAD_REQUEST);
     assert_eq!(answer(zipkin, "/health").await, json!({"status": "UP"}));
     collector.shutdown().await;
+}
+
+async fn queries_are_complete(place: &Place) {
+    let collector = Collector::start(settings(place)).await.unwrap();
+    let zipkin = collector.addresses().zipkin;
+    let mut client = span("1", "1", "page", now_us());
+    client["kind"] = "CLIENT".into();
+    client["remoteEndpoint"] = json!({"serviceName": "mysql"});
+    assert_eq!(post(zipkin, &json!([client, span("2", "2", "reviews", now_us())])).await.0, StatusCode::ACCEPTED);
+    assert_eq!(answer(zipkin, "/api/v2/remoteServices?serviceName=page").await, json!(["mysql"]));
+    assert_eq!(answer(zipkin, "/api/v2/remoteServices?serviceName=reviews").await, json!([]));
+    assert_eq!(answer(zipkin, "/api/v2/autocompleteKeys").await, json!([]));
+    assert_eq!(answer(zipkin, "/api/v2/autocompleteValues?key=environment").await, json!([]));
+    let many = answer(zipkin, "/api/v2/traceMany?traceIds=2,1,7").await;
+    let ids: Vec<&str> = many.as_array().unwrap().iter().map(|trace| trace[0]["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["0000000000000002", "0000000000000001"]);
+    for path in [
+        "traceMany?traceIds=1",
+        "traceMany?traceIds=1,1",
+        "traceMany",
+        "dependencies",
+        "dependencies?endTs=0",
+        "dependencies?endTs=x",
+        "dependencies?endTs=1&lookback=0",
+        "remoteServices",
+        "autocompleteValues",
+        "traces?limit=0",
+        "traces?minDuration=5&maxDuration=1",
+        "traces?maxDuration=1",
+        "traces?limit=-1",
+        "trace/xyz",
+    ] {
+        assert_eq!(get(zipkin, &format!("/api/v2/{path}")).await.0, StatusCode::BAD_REQUEST, "{path}");
+    }
+    // What nobody answered is a call of the service that was named, when it is counted.
+    collector.shutdown().await;
+    let always = sidelight_collector::store::Window { from_ms: 0, to_ms: 4_000_000_000_000 };
+    let links = place.open().await.service_links(always).await.unwrap();
+    let link = |parent: &str, child: &str| sidelight_collector::store::ServiceLink {
+        parent: parent.to_owned(),
+        child: child.to_owned(),
+        calls: 1,
+        errors: 0,
+    };
+    assert_eq!(links, [link("page", "mysql")]);
 }

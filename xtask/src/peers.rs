@@ -18,7 +18,7 @@ const JAEGER: &str = "github.com/jaegertracing/jaeger/cmd/all-in-one";
 /// What `cargo xtask test --peers` runs; other areas add their steps.
 pub fn steps() -> Vec<Step> {
     vec![
-        Step::new("jaeger: spans that are exported", jaeger_tests),
+        Step::new("jaeger: spans that are exported, and answers to its clients", jaeger_tests),
         Step::new("outages: databases that are away for minutes", minutes_of_outage),
     ]
 }

@@ -76,7 +76,7 @@ struct Sent {
     latencies: Vec<Duration>,
 }
 
-fn now_us() -> u64 {
+pub fn now_us() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
 }
 
@@ -142,6 +142,15 @@ pub async fn measure(binary: &Path, folder: &Path, door: &Door) -> Result<DoorRo
         stored: counted.stored,
         refused: counted.refused,
     })
+}
+
+/// Puts spans into a store, as fast as it takes them, and returns how many those are.
+pub async fn fill(server: &Server, items: u64) -> Result<u64> {
+    let kind = Kind::OtlpGrpc { batch: 512 };
+    let base_us = now_us() - 2_000_000;
+    let templates = Arc::new(bodies(kind, base_us));
+    let sent = load(sender(kind).await?, &templates, items, base_us, None).await?;
+    Ok(until_counted(server, "spans", &sent).await?.stored)
 }
 
 /// A fleet's steady load, for memory and for the time until a batch is durable.

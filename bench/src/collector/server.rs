@@ -86,8 +86,8 @@ impl Server {
         }))
     }
 
-    /// Waits until nothing is written any more, then ends it; bytes that the database uses.
-    pub async fn settle(self, binary: &Path) -> Result<u64> {
+    /// Waits until nothing is written any more.
+    pub async fn rest(&self) -> Result<()> {
         let started = Instant::now();
         let (mut last, mut same) = (Duration::ZERO, 0);
         // Idle: less than two percent of a processor, three times in a row.
@@ -97,6 +97,12 @@ impl Server {
             same = if cpu - last <= Duration::from_millis(10) { same + 1 } else { 0 };
             last = cpu;
         }
+        Ok(())
+    }
+
+    /// Waits until nothing is written any more, then ends it; bytes that the database uses.
+    pub async fn settle(self, binary: &Path) -> Result<u64> {
+        self.rest().await?;
         let data = self.data.clone();
         self.running.stop(END)?;
         compact(binary, &data)?;

@@ -15,6 +15,8 @@ pub const TRACE_SPANS_MAX: usize = 20_000;
 
 /// Spans of one trace that are gathered before copies are left out.
 const GATHERED_MAX: usize = 2 * TRACE_SPANS_MAX;
+/// Spans of all traces that are gathered at once.
+pub(super) const ALL_GATHERED_MAX: usize = 200_000;
 
 pub(super) async fn services<D: Database>(database: &D) -> Result<Vec<String>, StoreError> {
     names(database, "SELECT name FROM service", vec![]).await
@@ -106,21 +108,27 @@ pub(super) async fn trace<D: Database>(database: &D, trace_id: TraceId) -> Resul
 pub(super) struct Traces {
     spans: BTreeMap<TraceId, Vec<Span>>,
     order: Vec<TraceId>,
+    gathered: usize,
 }
 
 impl Traces {
     pub fn new(ids: impl Iterator<Item = TraceId>) -> Self {
         let order: Vec<TraceId> = ids.collect();
-        Self { spans: order.iter().map(|id| (*id, Vec::new())).collect(), order }
+        Self { spans: order.iter().map(|id| (*id, Vec::new())).collect(), order, gathered: 0 }
     }
 
     pub fn may_be_in(&self, head: &BlockHead) -> bool {
         self.spans.keys().any(|id| may_have_trace(&head.summary, id))
     }
 
+    /// Some spans of these traces had no room.
+    pub fn is_cut(&self) -> bool {
+        self.gathered >= ALL_GATHERED_MAX
+    }
+
     /// No trace takes more spans: somebody may put everything into one.
     pub fn is_full(&self) -> bool {
-        self.spans.values().all(|spans| spans.len() >= GATHERED_MAX)
+        self.is_cut() || self.spans.values().all(|spans| spans.len() >= GATHERED_MAX)
     }
 
     /// Adds the spans of a block; one that cannot be read is skipped.
@@ -150,7 +158,9 @@ impl Traces {
             let span = columns.span(row)?;
             if let Some(spans) = self.spans.get_mut(&span.trace_id)
                 && spans.len() < GATHERED_MAX
+                && self.gathered < ALL_GATHERED_MAX
             {
+                self.gathered += 1;
                 spans.push(span);
             }
         }

@@ -150,5 +150,6 @@ async fn fetch<D: Database>(
         let data = reader.data(&head).await?;
         traces = traces.read(database, &head, data).await?;
     }
-    Ok((traces.finish(), true))
+    let is_complete = !traces.is_cut();
+    Ok((traces.finish(), is_complete))
 }

@@ -7,7 +7,7 @@ mod classic;
 mod grpc;
 mod message;
 mod metrics;
-mod proto;
+pub mod proto;
 mod v3;
 
 use std::sync::Arc;

@@ -1,22 +1,18 @@
 //! Runs Jaeger and asks it.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 
-use serde_json::Value;
-
-use crate::support::running::{eventually, get};
-
-/// More than any test sends.
-const LIMIT: &str = "5000";
+use super::api::Api;
+use crate::support::running::eventually;
 
 pub struct Jaeger {
     pub otlp_grpc: SocketAddr,
     pub otlp_http: SocketAddr,
     pub zipkin: SocketAddr,
-    query: SocketAddr,
+    pub query_grpc: SocketAddr,
+    api: Api,
     process: Child,
     _folder: tempfile::TempDir,
 }
@@ -54,54 +50,22 @@ impl Jaeger {
             .stderr(log)
             .spawn()
             .unwrap();
-        let jaeger = Self { otlp_grpc, otlp_http, zipkin, query, process, _folder: folder };
+        let api = Api::new(query, "");
+        let jaeger = Self { otlp_grpc, otlp_http, zipkin, query_grpc, api, process, _folder: folder };
         eventually("Jaeger answers", async || {
-            [query, otlp_http, zipkin].iter().all(|port| std::net::TcpStream::connect(port).is_ok())
+            [query, query_grpc, otlp_http, zipkin].iter().all(|port| std::net::TcpStream::connect(port).is_ok())
         })
         .await;
         jaeger
     }
-
-    async fn data(&self, path: &str) -> Option<Value> {
-        let (status, body) = get(self.query, path).await;
-        if status == 404 {
-            return None;
-        }
-        assert_eq!(status, 200, "{path}: {body}");
-        let mut answer: Value = serde_json::from_str(&body).unwrap();
-        Some(answer["data"].take())
-    }
-
-    pub async fn trace(&self, id: &str) -> Option<Value> {
-        self.data(&format!("/api/traces/{id}")).await.map(|mut traces| traces[0].take())
-    }
-
-    pub async fn services(&self) -> Vec<String> {
-        strings(&self.data("/api/services").await.unwrap())
-    }
-
-    pub async fn operations(&self, service: &str) -> Vec<String> {
-        strings(&self.data(&format!("/api/services/{}/operations", encoded(service))).await.unwrap())
-    }
-
-    /// Ids of the traces that match.
-    pub async fn search(&self, parameters: &[(&str, &str)]) -> BTreeSet<String> {
-        let now_us = sidelight_collector::clock::now_ms() * 1000;
-        let (from_us, to_us) = (now_us - 3_600_000_000, now_us + 3_600_000_000);
-        let given: String = parameters.iter().map(|(name, value)| format!("&{name}={}", encoded(value))).collect();
-        let traces = self.data(&format!("/api/traces?limit={LIMIT}&start={from_us}&end={to_us}{given}")).await.unwrap();
-        traces.as_array().unwrap().iter().map(|trace| trace["traceID"].as_str().unwrap().to_owned()).collect()
-    }
 }
 
-fn strings(values: &Value) -> Vec<String> {
-    let mut strings: Vec<String> = values.as_array().unwrap().iter().map(|value| value.as_str().unwrap().to_owned()).collect();
-    strings.sort();
-    strings
-}
+impl std::ops::Deref for Jaeger {
+    type Target = Api;
 
-fn encoded(text: &str) -> String {
-    text.bytes().map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+    fn deref(&self) -> &Api {
+        &self.api
+    }
 }
 
 fn free_addresses<const N: usize>() -> [SocketAddr; N] {

@@ -4,6 +4,7 @@
 pub mod authority;
 pub mod backend;
 pub mod envoy;
+pub mod grpc;
 pub mod place;
 pub mod postgres;
 pub mod prometheus;
