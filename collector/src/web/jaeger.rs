@@ -54,6 +54,7 @@ impl Jaeger {
             .route("/api/traces", get(classic::search))
             .route("/api/traces/{id}", get(classic::trace))
             .route("/api/archive/{id}", post(classic::archive))
+            .route("/api/transform", post(classic::transform))
             .route("/api/dependencies", get(classic::dependencies))
             .route("/api/metrics/{name}", get(metrics::disabled))
             .route("/api/v3/services", get(v3::services))

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
+use http::HeaderMap;
 use serde_json::Value;
 
-use crate::support::running::get;
+use crate::support::running::{get, send};
 
 /// More than any test sends.
 const LIMIT: &str = "1000";
@@ -25,6 +26,14 @@ impl Api {
     pub async fn ask(&self, path: &str) -> (u16, Value) {
         let (status, body) = get(self.address, &format!("{}{path}", self.base)).await;
         (status.as_u16(), serde_json::from_str(&body).unwrap_or(Value::String(body)))
+    }
+
+    /// What it makes of OTLP's JSON.
+    pub async fn transform(&self, file: &[u8]) -> Value {
+        let path = format!("{}/api/transform", self.base);
+        let (status, body) = send(self.address, "POST", &path, HeaderMap::new(), file.to_vec()).await;
+        assert_eq!(status, 200, "{body}");
+        serde_json::from_str(&body).unwrap()
     }
 
     pub async fn data(&self, path: &str) -> Option<Value> {

@@ -40,10 +40,37 @@ pub fn trace(spans: Vec<Span>, raw: bool) -> JaegerTrace {
     let trace_id = spans.first().map_or([0; 16], |span| span.trace_id);
     let spans = if raw { shared::as_stored(spans) } else { shared::apart(spans) };
     let mut builder = Builder { raw, ..Builder::default() };
-    builder.add(otlp::request(spans));
-    let mut spans = builder.spans;
-    spans.sort_by_key(|span| (span.start_ns, span.id));
-    in_order_of_use(JaegerTrace { trace_id, spans, processes: builder.processes, warnings: Vec::new() })
+    each_span(otlp::request(spans), |process, scope, wire| builder.push(process, scope, wire));
+    builder.finish(trace_id)
+}
+
+/// Traces that somebody has as OTLP and wants to see, in the order in which they come; nothing is stored or adjusted.
+#[must_use]
+pub fn traces_of(request: ExportTraceServiceRequest) -> Vec<JaegerTrace> {
+    let mut order = Vec::new();
+    let mut builders: HashMap<[u8; 16], Builder> = HashMap::new();
+    each_span(request, |process, scope, wire| {
+        let trace_id = id(&wire.trace_id);
+        let builder = builders.entry(trace_id).or_insert_with(|| {
+            order.push(trace_id);
+            Builder { raw: true, ..Builder::default() }
+        });
+        builder.push(process, scope, wire);
+    });
+    order.into_iter().filter_map(|trace_id| Some(builders.remove(&trace_id)?.finish(trace_id))).collect()
+}
+
+/// Hands over each span with its process and the tags of its scope.
+fn each_span(request: ExportTraceServiceRequest, mut take: impl FnMut(&Process, &[Tag], WireSpan)) {
+    for of_resource in request.resource_spans {
+        let process = process(of_resource.resource.unwrap_or_default());
+        for of_scope in of_resource.scope_spans {
+            let scope = scope_tags(of_scope.scope.as_ref());
+            for wire in of_scope.spans {
+                take(&process, &scope, wire);
+            }
+        }
+    }
 }
 
 #[derive(Default)]
@@ -56,16 +83,9 @@ struct Builder {
 }
 
 impl Builder {
-    fn add(&mut self, request: ExportTraceServiceRequest) {
-        for of_resource in request.resource_spans {
-            let process = process(of_resource.resource.unwrap_or_default());
-            for of_scope in of_resource.scope_spans {
-                let scope = scope_tags(of_scope.scope.as_ref());
-                for wire in of_scope.spans {
-                    self.push(&process, &scope, wire);
-                }
-            }
-        }
+    fn finish(mut self, trace_id: [u8; 16]) -> JaegerTrace {
+        self.spans.sort_by_key(|span| (span.start_ns, span.id));
+        in_order_of_use(JaegerTrace { trace_id, spans: self.spans, processes: self.processes, warnings: Vec::new() })
     }
 
     fn push(&mut self, process: &Process, scope: &[Tag], wire: WireSpan) {

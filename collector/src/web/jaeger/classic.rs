@@ -1,7 +1,9 @@
 //! The classic JSON API, which Jaeger's interface, Grafana and Kiali speak.
 
+use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use serde::Serialize;
 
 use super::Jaeger;
@@ -106,6 +108,14 @@ pub(super) async fn trace(
     let _turn = jaeger.turn().await?;
     let spans = jaeger.spans(id).await?;
     Ok(Envelope::new(told(vec![spans], raw).await?))
+}
+
+/// Shows traces of a file that somebody has; nothing is stored.
+pub(super) async fn transform(State(jaeger): State<Jaeger>, body: Bytes) -> Result<Envelope<Vec<JaegerTrace>>, Problem> {
+    let _turn = jaeger.turn().await?;
+    let read = move || serde_json::from_slice::<ExportTraceServiceRequest>(&body).map(convert::traces_of);
+    let unreadable = |error| Problem::new(StatusCode::BAD_REQUEST, format!("cannot unmarshal OTLP: {error}"));
+    Ok(Envelope::new(tokio::task::spawn_blocking(read).await?.map_err(unreadable)?))
 }
 
 #[derive(Debug, Serialize)]
