@@ -14,9 +14,10 @@ use sidelight_collector::store::admin::{Admin, AdminError, CheckReport};
 use sidelight_collector::store::log::{LEVEL_QUICK, LogBlockBuilder, LogRecord};
 use sidelight_collector::store::revisions::{Change, Expect, NewRevision, RevisionStore};
 use sidelight_collector::store::{
-    Advance, Advanced, BlockWrite, Counts, Delivery, Edge, EdgeLabels, EncodedBlock, Exemplar, ExemplarWrite, ExportQueue,
-    Family, Histogram, Judged, LeaseChanges, Metadata, MetadataWrite, Order, PgStore, PushedTarget, Resource, Retention,
-    ScrapeBatch, Span, SpanWatch, SqliteStore, StateKey, Store, Totals, Verdict, Window, WriteBatch, encode_verdicts,
+    Advance, Advanced, ArchiveLimits, Archived, BlockWrite, Counts, Delivery, Edge, EdgeLabels, EncodedBlock, Endpoint, Exemplar,
+    ExemplarWrite, ExportQueue, Family, Histogram, Judged, LINK_STEP_S, LeaseChanges, LinkStep, Metadata, MetadataWrite, Order,
+    PgStore, PushedTarget, Resource, Retention, ScrapeBatch, Span, SpanWatch, SqliteStore, StateKey, Store, Totals, Verdict,
+    Window, WriteBatch, encode_verdicts,
 };
 use sidelight_collector::store::{sample, span_block};
 use support::place::Place;
@@ -151,7 +152,8 @@ async fn fill_dictionary(place: &Place) {
 }
 
 /// All tables but those of slices. Whoever adds one fills it in [`fill`], so that it is copied here.
-const TABLES: [&str; 23] = [
+const TABLES: [&str; 26] = [
+    "archived_trace",
     "collector",
     "config_revision",
     "delivery",
@@ -166,8 +168,10 @@ const TABLES: [&str; 23] = [
     "metric_series",
     "operation",
     "pushed_state",
+    "remote_service",
     "series",
     "service",
+    "service_link",
     "slice",
     "store_info",
     "store_sequence",
@@ -192,6 +196,7 @@ async fn fill(place: &Place) {
     store.write(&WriteBatch { blocks, counts, delivery, ..WriteBatch::default() }).await.unwrap();
     fill_the_rest(&*store, &*queue).await;
     fill_pushed(&*store).await;
+    fill_traces(&*store).await;
     store.close().await;
     fill_dictionary(place).await;
     let key = ObjectKey { kind: "VirtualService".into(), namespace: "bookinfo".into(), name: "reviews".into() };
@@ -224,6 +229,26 @@ impl Advance for Remember {
     fn advance(&self, _known: &HashMap<StateKey, Vec<u8>>, _held: usize) -> Advanced {
         Advanced { states: vec![([3; 16], vec![1, 2, 3])], ..Advanced::default() }
     }
+}
+
+/// A call to a service that tells nothing itself, and its trace in the archive.
+async fn fill_traces(store: &dyn Store) {
+    let remote = Endpoint { service: "mysql".into(), ..Endpoint::default() };
+    let span = Span {
+        trace_id: [7; 16],
+        id: [7; 8],
+        start_ns: T * 1_000_000_000,
+        resource: Arc::new(Resource { service: "ratings".into(), ..Resource::default() }),
+        remote: Some(remote),
+        ..Span::default()
+    };
+    let link = LinkStep { t_s: T - T % LINK_STEP_S, parent: "ratings".into(), child: "mysql".into(), calls: 3, errors: 1 };
+    let mut counts = Counts::default();
+    counts.add("test", "spans", "received", 1);
+    let batch = WriteBatch { spans: vec![("test", vec![span])], links: vec![link], counts, ..WriteBatch::default() };
+    store.write(&batch).await.unwrap();
+    let archived = store.archive([7; 16], ArchiveLimits::default(), T * 1000).await.unwrap();
+    assert_eq!(archived, Archived::Kept(1));
 }
 
 /// What is remembered of a counter that is pushed, what is said of a metric, and an exemplar.
@@ -414,7 +439,7 @@ async fn a_sound_database_has_no_findings(place: &Place) {
     fill(place).await;
     let report = check(&database(place)).await;
     assert_eq!(report.findings, []);
-    assert_eq!((report.blocks, report.items), (9, 29));
+    assert_eq!((report.blocks, report.items), (10, 30));
     assert!(report.rows > 1_200 * 4);
 }
 

@@ -149,7 +149,8 @@ pub async fn fill(server: &Server, items: u64) -> Result<u64> {
     let kind = Kind::OtlpGrpc { batch: 512 };
     let base_us = now_us() - 2_000_000;
     let templates = Arc::new(bodies(kind, base_us));
-    let sent = load(sender(kind).await?, &templates, items, base_us, None).await?;
+    let load_of = Load { items, senders: CONCURRENCY, per_s: None };
+    let sent = load(sender(kind).await?, &templates, &load_of, base_us).await?;
     Ok(until_counted(server, "spans", &sent).await?.stored)
 }
 
