@@ -104,7 +104,8 @@ impl Prometheus {
             .route("/status/buildinfo", get(status::build))
             .route("/status/tsdb", get(status::tsdb))
             .route("/status/walreplay", get(status::walreplay))
-            .fallback(any(problem::no_such_endpoint))
+            // A fallback would be lost, since this is nested twice.
+            .route("/{*rest}", any(problem::no_such_endpoint))
             .with_state(self.0.clone());
         Router::new().nest("/api/v1", v1).merge(super::federate::routes(Arc::clone(&self.0.store)))
     }
